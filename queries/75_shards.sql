@@ -1,0 +1,24 @@
+-- The stream itself: every position with its texts. Text is touched here for the first time since 10_normalize.
+--
+-- in   ordered(position, kind, source_idx, source_row, task_row, repeat)
+--      normalized(source_idx, source_row, sample_id, instruction, input, output, …)
+--      sources(source_idx, name, …)
+-- out  the rows of the shards, in their schema and order
+-- with $first_position  BIGINT    where an interrupted build goes on
+SELECT
+    CAST(position AS BIGINT UNSIGNED) AS position,
+    ordered.kind,
+    sources.name AS source,
+    ordered.source_row,
+    sample_id,
+    CAST(task_row AS BIGINT UNSIGNED) AS task_row,
+    CAST(NULL AS VARCHAR) AS direction,
+    CAST(repeat AS INT UNSIGNED) AS repeat,
+    instruction,
+    input,
+    output
+FROM ordered
+JOIN normalized ON normalized.source_idx = ordered.source_idx AND normalized.source_row = ordered.source_row
+JOIN sources ON sources.source_idx = ordered.source_idx
+WHERE position >= CAST($first_position AS BIGINT)
+ORDER BY position;

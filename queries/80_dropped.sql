@@ -1,0 +1,45 @@
+-- Every row that was read and is not in the pool, with the query that dropped it and its evidence.
+--
+-- in   normalized(source_idx, source_row, reason, matched, …)
+--      deduped(source_idx, source_row, sample_id, first_source_idx, first_source_row)
+--      sources(source_idx, name, …)
+-- out  source, source_row, query, reason, kept_source, kept_row, similarity, matched
+--      `query` is the number of the query; `kept_source` and `kept_row` name the row that stayed in its stead
+WITH losses AS (
+    SELECT
+        source_idx,
+        source_row,
+        10 AS query,
+        reason,
+        CAST(NULL AS BIGINT) AS kept_source_idx,
+        CAST(NULL AS BIGINT UNSIGNED) AS kept_row,
+        CAST(NULL AS DOUBLE) AS similarity,
+        matched
+    FROM normalized
+    WHERE reason IS NOT NULL
+    UNION ALL
+    SELECT
+        source_idx,
+        source_row,
+        20 AS query,
+        'exact_duplicate' AS reason,
+        first_source_idx AS kept_source_idx,
+        first_source_row AS kept_row,
+        CAST(1 AS DOUBLE) AS similarity,
+        CAST(NULL AS VARCHAR) AS matched
+    FROM deduped
+    WHERE first_source_idx <> source_idx OR first_source_row <> source_row
+)
+SELECT
+    sources.name AS source,
+    source_row,
+    CAST(query AS INT) AS query,
+    reason,
+    keepers.name AS kept_source,
+    kept_row,
+    similarity,
+    matched
+FROM losses
+JOIN sources ON sources.source_idx = losses.source_idx
+LEFT JOIN sources AS keepers ON keepers.source_idx = losses.kept_source_idx
+ORDER BY losses.source_idx, source_row;

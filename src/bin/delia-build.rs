@@ -1,0 +1,123 @@
+//! Builds shards: parses arguments, calls [`commands::build`], prints its report.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a binary talks to its user"
+)]
+
+mod talk;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use delia::commands::{self, Permissions, Progress};
+use delia::config::{BuildConfig, BuildTable, Recipe};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Build Parquet shards from a few task samples and many diverse ones
+///
+/// Without arguments the bundled task is mixed with 520 times as many generated samples into the folder `shards`. The same
+/// recipe and seed always give the same bytes; an interrupted build goes on when its command is repeated.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    build: BuildTable,
+
+    /// Folder for the shards
+    #[arg(long, value_name = "DIR", default_value = "shards")]
+    out: PathBuf,
+
+    /// Start from a recipe: a bundled one by its name, another by its path; flags win over it
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<PathBuf>,
+
+    /// Replace the build that is in the folder, and only its files
+    #[arg(long)]
+    force: bool,
+
+    /// Build although a source is not the file the recipe was frozen with
+    #[arg(long)]
+    accept_changed: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    general: talk::General,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.general.completions {
+        Some(shell) => talk::complete::<Arguments>(shell),
+        None => talk::run(arguments.general.engine(), build(arguments)),
+    }
+}
+
+async fn build(arguments: Arguments) -> anyhow::Result<()> {
+    let mut recipe = arguments
+        .recipe
+        .as_deref()
+        .map(Recipe::read)
+        .transpose()?
+        .unwrap_or_default();
+    recipe.build = Some(
+        recipe
+            .build
+            .unwrap_or_default()
+            .overridden_by(arguments.build),
+    );
+    let config = BuildConfig::from_recipe(recipe)?;
+    let permissions = Permissions {
+        force: arguments.force,
+        accept_changed: arguments.accept_changed,
+    };
+    let bar = progress_bar(arguments.general.quiet);
+    let engine = arguments.general.engine();
+    let report = commands::build(&config, &arguments.out, permissions, engine, &|progress| {
+        show(&bar, &progress)
+    })
+    .await;
+    bar.finish_and_clear();
+    let report = report?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else if !arguments.general.quiet {
+        println!("{report}");
+    }
+    Ok(())
+}
+
+/// A progress line on stderr, if that is a terminal and talk is wanted.
+fn progress_bar(quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("a valid template"));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    match progress {
+        Progress::Reading(source) => bar.set_message(format!("reading {source}")),
+        Progress::Query(query) => bar.set_message(query.to_string()),
+        Progress::Writing { done, total } => {
+            if bar.length() != Some(*total) {
+                let style = ProgressStyle::with_template(
+                    "writing shards {wide_bar} {human_pos}/{human_len} rows, {eta} left",
+                );
+                bar.set_style(style.expect("a valid template"));
+                bar.set_length(*total);
+            }
+            bar.set_position(*done);
+        }
+    }
+}

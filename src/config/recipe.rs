@@ -1,0 +1,190 @@
+//! A recipe: the TOML file that says what to build, fit and evaluate, and the command-line flags of the same names.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+use super::{BUNDLED_RECIPES, ColumnMap, Exhausted, Order, Ratio, SourceEntry};
+
+/// A recipe as written: every table and every key may be missing, none may be unknown.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The version that froze it; informative.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delia: Option<String>,
+    /// What `delia-build` reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildTable>,
+    /// What `delia-fit` reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fit: Option<toml::Table>,
+    /// What `delia-eval` reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval: Option<toml::Table>,
+}
+
+/// The `[build]` table, and the flags of `delia-build` of the same names.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, clap::Args)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[command(next_help_heading = "What to build")]
+pub struct BuildTable {
+    /// Diverse samples per task sample [default: 520]
+    ///
+    /// Diverse rows = round(ratio × iterations × task rows), half up; task rows are counted after cleaning. 0 builds the
+    /// task rows alone.
+    #[arg(long, value_name = "R", allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<Ratio>,
+
+    /// How often the draw after each task sample is repeated [default: 1]
+    #[arg(long, value_name = "K")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<u32>,
+
+    /// The order of the stream [default: shuffled]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+
+    /// Seed of every random choice [default: 0]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+
+    /// When the ratio asks for more diverse samples than there are [default: repeat]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<Exhausted>,
+
+    /// Rows in a shard [default: 16384]
+    #[arg(long, value_name = "ROWS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_per_shard: Option<u64>,
+
+    /// Tokens that the fit adds to the vocabulary [default: `<sep>` for the bundled task, else none]
+    #[arg(long, value_name = "TOKEN", num_args = 1..)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub special_token: Option<Vec<String>>,
+
+    /// Diverse rows set aside to measure on [default: 500, at most a tenth of the pool]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_out_diverse: Option<u64>,
+
+    /// Columns to read where their names are not recognised
+    ///
+    /// ROLE=COLUMN pairs, the roles being instruction, input and output: `--map instruction=user_query,output=reply`. A
+    /// leading `NAME:` limits the map to the source of that name.
+    #[arg(long, value_name = "[NAME:]ROLE=COLUMN,…", num_args = 1..)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub map: Vec<ColumnMap>,
+
+    /// Task samples: files, patterns or `bundled:NAME` [default: bundled:formatted_text]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub task: Vec<SourceEntry>,
+
+    /// Diverse samples: files, patterns or `procedural[:FAMILY,…][@ROWS]` [default: procedural]
+    ///
+    /// Files are JSON arrays, JSON Lines, CSV with a header or Parquet, each plain, gzip or zstd. Several sources form one
+    /// pool in which each sample is equally likely.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diverse: Vec<SourceEntry>,
+
+    /// Task samples kept away from training, for measuring [default: those of the bundled task]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_out: Vec<SourceEntry>,
+}
+
+impl Recipe {
+    /// Reads a recipe: a bundled one by its name, any other by its path. Its paths become relative to the current folder.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not TOML, or has a key that no command knows.
+    pub fn read(name_or_path: &Path) -> Result<Recipe> {
+        if let Some((_, text)) = BUNDLED_RECIPES
+            .iter()
+            .find(|(name, _)| Path::new(name) == name_or_path)
+        {
+            return Recipe::parse(name_or_path, text);
+        }
+        let text = std::fs::read_to_string(name_or_path)
+            .map_err(|source| recipe_not_read(name_or_path, source))?;
+        let mut recipe = Recipe::parse(name_or_path, &text)?;
+        if let (Some(build), Some(folder)) = (&mut recipe.build, name_or_path.parent()) {
+            build.entries_mut().for_each(|entry| entry.rebase(folder));
+        }
+        Ok(recipe)
+    }
+
+    /// Parses the text of a recipe; `path` only names it in errors.
+    pub fn parse(path: &Path, text: &str) -> Result<Recipe> {
+        toml::from_str(text).map_err(|source| Error::RecipeSyntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// The recipe as a file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a recipe holds only what TOML can")
+    }
+}
+
+impl BuildTable {
+    /// This table with everything that `flags` says put over it; a list replaces a list.
+    #[must_use]
+    pub fn overridden_by(self, flags: BuildTable) -> BuildTable {
+        fn list<T>(typed: Vec<T>, written: Vec<T>) -> Vec<T> {
+            if typed.is_empty() { written } else { typed }
+        }
+        BuildTable {
+            ratio: flags.ratio.or(self.ratio),
+            iterations: flags.iterations.or(self.iterations),
+            order: flags.order.or(self.order),
+            seed: flags.seed.or(self.seed),
+            on_exhausted: flags.on_exhausted.or(self.on_exhausted),
+            rows_per_shard: flags.rows_per_shard.or(self.rows_per_shard),
+            special_token: flags.special_token.or(self.special_token),
+            held_out_diverse: flags.held_out_diverse.or(self.held_out_diverse),
+            map: list(flags.map, self.map),
+            task: list(flags.task, self.task),
+            diverse: list(flags.diverse, self.diverse),
+            held_out: list(flags.held_out, self.held_out),
+        }
+    }
+
+    fn entries_mut(&mut self) -> impl Iterator<Item = &mut SourceEntry> {
+        self.task
+            .iter_mut()
+            .chain(&mut self.diverse)
+            .chain(&mut self.held_out)
+    }
+}
+
+fn recipe_not_read(path: &Path, source: std::io::Error) -> Error {
+    let is_name = path.components().count() == 1 && path.extension().is_none();
+    if source.kind() == std::io::ErrorKind::NotFound && is_name {
+        let names: Vec<_> = BUNDLED_RECIPES
+            .iter()
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        return Error::Setting {
+            key: "recipe",
+            problem: format!(
+                "there is neither a bundled recipe nor a file called `{}`",
+                path.display()
+            ),
+            hint: format!("bundled are {}", names.join(", ")),
+        };
+    }
+    Error::Read {
+        path: PathBuf::from(path),
+        source,
+    }
+}

@@ -1,0 +1,290 @@
+//! How a source is named on the command line and in recipes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a source's name says it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSpec {
+    /// A file, or a pattern of files such as `data/*.jsonl.zst`.
+    Files(PathBuf),
+    /// `bundled:NAME`: a file that is part of the program.
+    Bundled(String),
+    /// `procedural[:FAMILY,…][@ROWS]`: the procedural sampler.
+    Procedural {
+        /// Families to draw from; empty for all.
+        families: Vec<String>,
+        /// Rows to generate; `None` for twice as many as the ratio asks for.
+        rows: Option<u64>,
+    },
+}
+
+impl SourceSpec {
+    /// Reads a source's name. Everything that is not `bundled:…` or `procedural…` is a path.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong, for a `procedural` with a row count that is no number.
+    pub fn parse(text: &str) -> Result<SourceSpec, String> {
+        if let Some(name) = text.strip_prefix("bundled:") {
+            return Ok(SourceSpec::Bundled(name.to_owned()));
+        }
+        let (name, rows) = match text.split_once('@') {
+            Some((name, rows)) => (name, Some(rows)),
+            None => (text, None),
+        };
+        let families = match name.strip_prefix("procedural") {
+            Some("") => Vec::new(),
+            Some(rest) if rest.starts_with(':') => rest[1..]
+                .split(',')
+                .map(str::trim)
+                .filter(|family| !family.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            _ => return Ok(SourceSpec::Files(PathBuf::from(text))),
+        };
+        let rows = rows
+            .map(|rows| {
+                rows.replace('_', "")
+                    .parse()
+                    .map_err(|_| format!("`{rows}` in `{text}` is not a number of rows"))
+            })
+            .transpose()?;
+        Ok(SourceSpec::Procedural { families, rows })
+    }
+}
+
+/// A source as a recipe lists it: its name alone, or a table with what is known about it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "WrittenEntry")]
+pub struct SourceEntry {
+    /// Path, pattern, `bundled:NAME` or `procedural…`.
+    pub path: String,
+    /// The name in the `source` column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// BLAKE3 of the file as it was when the recipe was frozen, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<String>,
+    /// The licence its owner states, for the manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+}
+
+impl SourceEntry {
+    /// An entry of which only the path is known.
+    pub fn from_spec(path: impl Into<String>) -> SourceEntry {
+        SourceEntry {
+            path: path.into(),
+            name: None,
+            blake3: None,
+            licence: None,
+        }
+    }
+
+    /// Makes a relative path start from `folder`.
+    pub(crate) fn rebase(&mut self, folder: &Path) {
+        if let Ok(SourceSpec::Files(path)) = SourceSpec::parse(&self.path) {
+            self.path = folder.join(path).to_string_lossy().into_owned();
+        }
+    }
+}
+
+impl FromStr for SourceEntry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SourceEntry, String> {
+        SourceSpec::parse(text)?;
+        Ok(SourceEntry::from_spec(text))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenEntry {
+    Path(String),
+    Table(EntryTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntryTable {
+    path: String,
+    name: Option<String>,
+    blake3: Option<String>,
+    licence: Option<String>,
+}
+
+impl From<WrittenEntry> for SourceEntry {
+    fn from(written: WrittenEntry) -> SourceEntry {
+        match written {
+            WrittenEntry::Path(path) => SourceEntry::from_spec(path),
+            WrittenEntry::Table(EntryTable {
+                path,
+                name,
+                blake3,
+                licence,
+            }) => SourceEntry {
+                path,
+                name,
+                blake3,
+                licence,
+            },
+        }
+    }
+}
+
+/// What a column is to a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// What is asked for.
+    Instruction,
+    /// What it is asked about.
+    Input,
+    /// The response.
+    Output,
+}
+
+impl Role {
+    /// All roles, in the order of the sample's columns.
+    pub const ALL: [Role; 3] = [Role::Instruction, Role::Input, Role::Output];
+
+    /// The name in `--map`, which is the name of the sample's column.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Instruction => "instruction",
+            Role::Input => "input",
+            Role::Output => "output",
+        }
+    }
+}
+
+/// `[NAME:]ROLE=COLUMN,…`: which columns to read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ColumnMap {
+    /// The source it is for; `None` for all.
+    pub source_name: Option<String>,
+    /// Roles and their columns.
+    pub columns: Vec<(Role, String)>,
+}
+
+impl FromStr for ColumnMap {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ColumnMap, String> {
+        let first_equals = text.find('=').unwrap_or(text.len());
+        let (source_name, pairs) = match text[..first_equals].rsplit_once(':') {
+            Some((name, _)) => (Some(name.to_owned()), &text[name.len() + 1..]),
+            None => (None, text),
+        };
+        let columns = pairs
+            .split(',')
+            .map(parse_pair)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(ColumnMap {
+            source_name,
+            columns,
+        })
+    }
+}
+
+fn parse_pair(pair: &str) -> Result<(Role, String), String> {
+    let (role, column) = pair.split_once('=').ok_or_else(|| {
+        format!("`{pair}` is not of the form ROLE=COLUMN, such as `output=reply`")
+    })?;
+    let role = Role::ALL
+        .into_iter()
+        .find(|known| known.name() == role.trim())
+        .ok_or_else(|| {
+            format!("`{role}` is no role; the roles are `instruction`, `input` and `output`")
+        })?;
+    Ok((role, column.to_owned()))
+}
+
+impl TryFrom<String> for ColumnMap {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<ColumnMap, String> {
+        text.parse()
+    }
+}
+
+impl From<ColumnMap> for String {
+    fn from(map: ColumnMap) -> String {
+        map.to_string()
+    }
+}
+
+impl fmt::Display for ColumnMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.source_name {
+            write!(f, "{name}:")?;
+        }
+        let pairs: Vec<_> = self
+            .columns
+            .iter()
+            .map(|(role, column)| format!("{}={column}", role.name()))
+            .collect();
+        f.write_str(&pairs.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_a_path_unless_it_says_otherwise() {
+        let procedural = |families: &[&str], rows| SourceSpec::Procedural {
+            families: families.iter().map(|&f| f.to_owned()).collect(),
+            rows,
+        };
+        assert_eq!(SourceSpec::parse("procedural"), Ok(procedural(&[], None)));
+        assert_eq!(
+            SourceSpec::parse("procedural@10_000"),
+            Ok(procedural(&[], Some(10_000)))
+        );
+        assert_eq!(
+            SourceSpec::parse("procedural:dates,units@5"),
+            Ok(procedural(&["dates", "units"], Some(5)))
+        );
+        assert_eq!(
+            SourceSpec::parse("bundled:formatted_text"),
+            Ok(SourceSpec::Bundled("formatted_text".into()))
+        );
+        for path in ["a.jsonl", "./procedural", "procedural.json", "a@b.csv"] {
+            assert_eq!(SourceSpec::parse(path), Ok(SourceSpec::Files(path.into())));
+        }
+        assert!(
+            SourceSpec::parse("procedural@many")
+                .unwrap_err()
+                .contains("`many`")
+        );
+    }
+
+    #[test]
+    fn a_map_reads_back_as_it_was_written() {
+        for text in [
+            "instruction=user_query,output=reply",
+            "data/chat:input=ctx",
+            "output=a=b",
+        ] {
+            assert_eq!(text.parse::<ColumnMap>().expect("a map").to_string(), text);
+        }
+        assert!(
+            "reply"
+                .parse::<ColumnMap>()
+                .unwrap_err()
+                .contains("ROLE=COLUMN")
+        );
+        assert!(
+            "answer=reply"
+                .parse::<ColumnMap>()
+                .unwrap_err()
+                .contains("no role")
+        );
+    }
+}

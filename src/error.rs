@@ -1,0 +1,320 @@
+//! Every way a command can fail, with the place where it happened.
+//!
+//! A message is a fact with its coordinates; [`Error::hint`] adds what to do about it. Errors of other libraries are kept
+//! as boxed causes, so that no variant depends on a feature of this crate.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A foreign error kept as the cause of one of ours.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, and where.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting of the command line or of a recipe that cannot be meant.
+    #[error("{key}: {problem}")]
+    Setting {
+        /// The setting's name, as in the recipe.
+        key: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+        /// What to write instead.
+        hint: String,
+    },
+
+    /// A recipe that is not valid TOML, or has a key no command knows.
+    #[error("recipe `{}` cannot be used", path.display())]
+    RecipeSyntax {
+        /// The recipe file, or the name of a bundled one.
+        path: PathBuf,
+        /// What the TOML reader found, with line and column.
+        source: Box<toml::de::Error>,
+    },
+
+    /// A file that could not be read.
+    #[error("could not read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+
+    /// A file or folder that could not be written.
+    #[error("could not write `{}`", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+
+    /// A pattern such as `data/*.jsonl` without a match.
+    #[error("no file matches `{pattern}`")]
+    NoMatch {
+        /// The pattern as typed.
+        pattern: String,
+    },
+
+    /// A folder where a file was expected.
+    #[error("`{}` is a folder", path.display())]
+    SourceFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// The same file named twice.
+    #[error("source `{path}` is given twice")]
+    SourceTwice {
+        /// The path as typed.
+        path: String,
+    },
+
+    /// A source without a single byte or record.
+    #[error("source `{path}` is empty")]
+    SourceEmpty {
+        /// The source.
+        path: String,
+    },
+
+    /// A source that is none of JSON, CSV and Parquet.
+    #[error("the format of source `{path}` is not recognised")]
+    SourceFormat {
+        /// The source.
+        path: String,
+    },
+
+    /// A source that breaks off or is damaged, so that what follows cannot be read.
+    #[error("source `{path}` is broken {place}")]
+    SourceBroken {
+        /// The source.
+        path: String,
+        /// How far it could be read.
+        place: String,
+        /// What the reader found there.
+        source: Cause,
+    },
+
+    /// A source in which no column is known to hold the prompt or the response.
+    #[error(
+        "source `{path}` has no column for the {missing}; its columns are {}",
+        quoted(found)
+    )]
+    NoColumns {
+        /// The source.
+        path: String,
+        /// `prompt` or `response`.
+        missing: &'static str,
+        /// The columns it has.
+        found: Vec<String>,
+    },
+
+    /// A column that should hold text and holds something else.
+    #[error("source `{path}`: column `{column}` is {found}, text is expected")]
+    ColumnType {
+        /// The source.
+        path: String,
+        /// The column.
+        column: String,
+        /// What it holds.
+        found: String,
+    },
+
+    /// A source of which not a single record could be used.
+    #[error("source `{path}`: none of its {n_records} records can be read; {first}")]
+    NothingReadable {
+        /// The source.
+        path: String,
+        /// How many records were tried.
+        n_records: u64,
+        /// The first problem, with its place.
+        first: String,
+    },
+
+    /// A source whose bytes are not those the recipe was frozen with.
+    #[error("source `{path}` has changed since the recipe was written")]
+    SourceChanged {
+        /// The source.
+        path: String,
+    },
+
+    /// A task set with no usable row.
+    #[error("no task sample is left: {n_read} were read, all were dropped")]
+    NoTasks {
+        /// Task rows read.
+        n_read: u64,
+    },
+
+    /// Fewer diverse samples than the ratio asks for.
+    #[error("the ratio asks for {wanted} diverse samples, {available} are left after cleaning")]
+    Exhausted {
+        /// Diverse rows the ratio asks for.
+        wanted: u64,
+        /// Diverse rows there are.
+        available: u64,
+    },
+
+    /// An output folder with files that no build of ours put there.
+    #[error("`{}` holds `{entry}`, which this build did not write", path.display())]
+    FolderForeign {
+        /// The output folder.
+        path: PathBuf,
+        /// The first foreign entry.
+        entry: String,
+    },
+
+    /// An output folder that holds the build of another recipe.
+    #[error("`{}` holds another build: {difference}", path.display())]
+    FolderOtherBuild {
+        /// The output folder.
+        path: PathBuf,
+        /// The first setting that differs.
+        difference: String,
+    },
+
+    /// An output folder another process is building into.
+    #[error("another build is writing into `{}`", path.display())]
+    FolderBusy {
+        /// The output folder.
+        path: PathBuf,
+    },
+
+    /// A folder without a manifest.
+    #[error("`{}` holds no finished build: `manifest.json` is missing", path.display())]
+    NoManifest {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// A manifest, plan or journal that cannot be parsed.
+    #[error("`{}` is not what this version writes", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What the parser found.
+        source: serde_json::Error,
+    },
+
+    /// A file of a finished build that is missing or differs from what the manifest says.
+    #[error("`{}` is damaged: {problem}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How it differs.
+        problem: String,
+    },
+
+    /// A Parquet file that could not be read or encoded.
+    #[error("could not encode or decode `{}`", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the Parquet library found.
+        source: Cause,
+    },
+
+    /// A query of the pipeline that did not run to its end.
+    #[error("query `{query}` did not finish")]
+    Query {
+        /// The query's file name.
+        query: &'static str,
+        /// What the engine said.
+        source: Cause,
+    },
+
+    /// A query typed by the user that cannot be run.
+    #[error("{message}")]
+    Sql {
+        /// The engine's own words.
+        message: String,
+    },
+}
+
+impl Error {
+    /// What the user can do about it, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Setting { hint, .. } => hint.clone(),
+            Error::Read { path, source } if source.kind() == io::ErrorKind::NotFound => not_found_hint(path),
+            Error::Write { source, .. } => write_hint(source)?,
+            Error::NoMatch { .. } => "quote the pattern, so that it reaches the command as typed".to_owned(),
+            Error::SourceFolder { path } => format!("name its files: `{}/*.jsonl`", path.display()),
+            Error::SourceTwice { .. } => "each sample is used as often as the ratio needs it; name every file once".to_owned(),
+            Error::SourceFormat { .. } => {
+                "sources are JSON arrays, JSON Lines, CSV with a header or Parquet, each plain, gzip or zstd".to_owned()
+            }
+            Error::SourceBroken { .. } => "a download may have been cut off; fetch the file again".to_owned(),
+            Error::NoColumns { .. } => {
+                "say which columns to read: `--map instruction=COLUMN,output=COLUMN` (and `input=COLUMN`)".to_owned()
+            }
+            Error::ColumnType { .. } => "convert the column to text, or choose another with `--map`".to_owned(),
+            Error::SourceChanged { .. } => "`--accept-changed` builds with the file as it is now".to_owned(),
+            Error::Exhausted { .. } => {
+                "`--on-exhausted repeat` uses samples several times; a smaller `--ratio` or more sources avoid that".to_owned()
+            }
+            Error::FolderForeign { .. } => "choose an empty folder with `--out`; nothing was removed".to_owned(),
+            Error::FolderOtherBuild { .. } => {
+                "choose another folder with `--out`, or replace that build with `--force`".to_owned()
+            }
+            Error::FolderBusy { .. } => "wait for it, or choose another folder with `--out`".to_owned(),
+            Error::NoManifest { .. } => {
+                "`delia-build --out DIR` makes one; an interrupted build goes on when its command is repeated".to_owned()
+            }
+            Error::Damaged { .. } => "`delia-build --force` with the same settings builds it again".to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// The exit code of a command that ends with this error: 2 for a setting that cannot be meant, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Setting { .. } | Error::RecipeSyntax { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// Attaches the path to an error met while reading it.
+    pub fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Read { path, source }
+    }
+
+    /// Attaches the path to an error met while writing it.
+    pub fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Write { path, source }
+    }
+}
+
+fn not_found_hint(path: &Path) -> String {
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) if !parent.exists() => {
+            format!("the folder `{}` does not exist either", parent.display())
+        }
+        _ => "paths are relative to the current folder, those in a recipe to the recipe".to_owned(),
+    }
+}
+
+fn write_hint(source: &io::Error) -> Option<String> {
+    let full = matches!(
+        source.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    );
+    full.then(|| "make room, then repeat the command: it goes on where it stopped".to_owned())
+}
+
+fn quoted(names: &[String]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

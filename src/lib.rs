@@ -1,0 +1,42 @@
+//! Delia turns a handful of task samples and hundreds of times as many diverse samples into one well-ordered stream of
+//! Parquet shards, to fit an adapter to: DELIA, Diversity-Enhanced Learning for Instruction Adaptation (Zeng et al. 2024,
+//! arXiv 2408.10841).
+//!
+//! ```text
+//!   files, bundled sets, procedural sampler
+//!      │ sources          records, each with its place
+//!      ▼
+//!   tables ─ queries      10 normalize → 20 dedupe → 45 hold out → 50 diversify → 70 interleave → 75 shards
+//!      │                  (DataFusion plans and runs queries/*.sql)
+//!      ▼
+//!   shards                00000.parquet …, plan and manifest beside them
+//!      │
+//!      └─ commands        the order of the queries; report shows what came of them
+//! ```
+//!
+//! Modules stand in reading order, and each imports only from those above it; a test holds them to it.
+//!
+//! What is deliberately absent: global state, clocks and random generators in the path from source to shard (the same
+//! recipe and seed give the same bytes), SQL put together from strings, and output of any kind from the library.
+
+pub mod error;
+
+pub mod config;
+
+pub mod sample;
+
+#[cfg(feature = "build")]
+pub mod sources;
+
+#[cfg(feature = "build")]
+pub mod tables;
+
+#[cfg(feature = "build")]
+pub mod queries;
+
+pub mod shards;
+
+pub mod report;
+
+#[cfg(feature = "build")]
+pub mod commands;

@@ -1,0 +1,237 @@
+//! The summary of a build.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use polars::frame::PivotColumnNaming;
+use polars::prelude::*;
+use serde::Serialize;
+
+use crate::sample::Kind;
+use crate::shards::Manifest;
+
+use super::table::{Style, render};
+
+/// What a build did.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildReport {
+    /// Where the shards are.
+    pub out: PathBuf,
+    /// Whether there was anything to do.
+    pub outcome: Outcome,
+    /// How long it took.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub elapsed: Duration,
+    /// What was written.
+    pub manifest: Manifest,
+}
+
+/// Whether there was anything to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The shards were written.
+    Built,
+    /// They were there already, and every file is as it was written.
+    UpToDate,
+}
+
+impl fmt::Display for BuildReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.outcome == Outcome::UpToDate {
+            return write!(
+                f,
+                "`{}` is up to date: every file is as this recipe built it",
+                self.out.display()
+            );
+        }
+        let (manifest, ratio) = (&self.manifest, &self.manifest.ratio);
+        let table = sources_table(manifest).map_err(|_| fmt::Error)?;
+        writeln!(f, "{table}\n")?;
+        let iterations = if ratio.iterations == 1 {
+            String::new()
+        } else {
+            format!(" × {} iterations", ratio.iterations)
+        };
+        writeln!(
+            f,
+            "ratio   {} requested, {} achieved: {} task rows{iterations}, {} diverse rows",
+            ratio.requested,
+            rounded(ratio.achieved),
+            grouped(ratio.task_rows),
+            grouped(ratio.achieved_rows),
+        )?;
+        let bytes: u64 = (0..manifest.plan.shards)
+            .filter_map(|shard_idx| manifest.files.get(&crate::shards::shard_name(shard_idx)))
+            .map(|shard| shard.bytes)
+            .sum();
+        writeln!(
+            f,
+            "shards  {} in `{}`: {} rows, {:.1} MB",
+            manifest.plan.shards,
+            self.out.display(),
+            grouped(manifest.plan.rows),
+            bytes as f64 / 1e6
+        )?;
+        for source in manifest.sources.iter().filter(|source| source.repeats > 0) {
+            let times = (source.used + source.repeats) as f64 / source.used as f64;
+            writeln!(
+                f,
+                "note    `{}` has fewer rows than the ratio asks of it: each is used {times:.2} times on average",
+                source.source
+            )?;
+        }
+        if !manifest
+            .sources
+            .iter()
+            .any(|source| source.kind == Kind::HeldOut)
+        {
+            writeln!(
+                f,
+                "note    no task rows are held out: `--held-out` names some to measure on"
+            )?;
+        }
+        write!(f, "time    {:.1} s", self.elapsed.as_secs_f64())
+    }
+}
+
+/// One line a source: rows in, what each reason took, rows kept and used.
+fn sources_table(manifest: &Manifest) -> PolarsResult<String> {
+    let sources = &manifest.sources;
+    let texts = |name: &str, text: fn(&crate::shards::SourceRows) -> String| {
+        Column::new(name.into(), sources.iter().map(text).collect::<Vec<_>>())
+    };
+    let counts = |name: &str, count: fn(&crate::shards::SourceRows) -> u64| {
+        Column::new(name.into(), sources.iter().map(count).collect::<Vec<_>>())
+    };
+    let before = DataFrame::new_infer_height(vec![
+        texts("source", |source| source.source.clone()),
+        texts("kind", |source| source.kind.name().to_owned()),
+        counts("rows in", |source| source.rows_in),
+    ])?;
+    let after = DataFrame::new_infer_height(vec![
+        texts("source", |source| source.source.clone()),
+        counts("kept", |source| source.kept),
+        counts("held out", |source| source.held_out),
+        counts("used", |source| source.used),
+        counts("repeats", |source| source.repeats),
+    ])?;
+    let by_source = || [col("source")];
+    let keep_order = || JoinArgs {
+        maintain_order: MaintainOrderJoin::Left,
+        ..JoinArgs::new(JoinType::Left)
+    };
+    let mut frame = before.lazy();
+    if let Some(dropped) = dropped_by_reason(manifest)? {
+        frame = frame.join(dropped.lazy(), by_source(), by_source(), keep_order());
+    }
+    let frame = frame
+        .join(after.lazy(), by_source(), by_source(), keep_order())
+        .collect()?;
+    let header: Vec<String> = frame
+        .get_column_names()
+        .iter()
+        .map(|name| name.replace('_', " "))
+        .collect();
+    let is_number: Vec<bool> = frame
+        .columns()
+        .iter()
+        .map(|column| column.dtype().is_primitive_numeric())
+        .collect();
+    let mut rows = Vec::with_capacity(frame.height());
+    for row in 0..frame.height() {
+        rows.push(
+            frame
+                .columns()
+                .iter()
+                .map(|column| column.get(row).map(shown))
+                .collect::<PolarsResult<Vec<_>>>()?,
+        );
+    }
+    Ok(render(Style::Terminal, &header, &is_number, &rows))
+}
+
+/// A column for every reason that took a row, a row for every source that lost one; `None` where nothing was dropped.
+fn dropped_by_reason(manifest: &Manifest) -> PolarsResult<Option<DataFrame>> {
+    let (mut names, mut reasons, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+    for source in &manifest.sources {
+        for (reason, &count) in &source.dropped_by_reason {
+            names.push(source.source.clone());
+            reasons.push(reason.clone());
+            counts.push(count);
+        }
+    }
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let tall = DataFrame::new_infer_height(vec![
+        Column::new("source".into(), names),
+        Column::new("reason".into(), reasons),
+        Column::new("rows".into(), counts),
+    ])?;
+    let headings = tall
+        .select(["reason"])?
+        .unique_stable(None, UniqueKeepStrategy::First, None)?;
+    let column = |name: &str| by_name([name], true, false);
+    let wide = tall.lazy().pivot(
+        column("reason"),
+        Arc::new(headings),
+        column("source"),
+        column("rows"),
+        element().sum(),
+        true,
+        "_".into(),
+        PivotColumnNaming::Auto,
+    );
+    wide.collect().map(Some)
+}
+
+fn shown(value: AnyValue<'_>) -> String {
+    match value {
+        AnyValue::Null => "0".to_owned(),
+        AnyValue::UInt64(count) => grouped(count),
+        AnyValue::String(text) => text.to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// `52100` → `52,100`.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// At most four decimals, none that say nothing.
+fn rounded(value: f64) -> String {
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn seconds<S: serde::Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_shown_as_people_write_them() {
+        assert_eq!(
+            [0, 999, 1_000, 52_100, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "52,100", "1,234,567"]
+        );
+        assert_eq!(
+            [520.0, 0.5, 1.0 / 3.0, 0.0].map(rounded),
+            ["520", "0.5", "0.3333", "0"]
+        );
+    }
+}

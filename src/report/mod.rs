@@ -1,0 +1,9 @@
+//! What people read: tables on the terminal and in Markdown, and the summary of a build.
+//!
+//! Polars pivots, joins and sorts the small frames shown here; it never reads shards.
+
+mod build;
+mod table;
+
+pub use build::{BuildReport, Outcome};
+pub use table::{Style, render};

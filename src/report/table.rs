@@ -1,0 +1,80 @@
+//! Cells become a table.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+/// Characters of a cell shown on a terminal; a sample's text would fill the screen.
+const CELL_CHARACTERS: usize = 60;
+
+/// How a table is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// For a terminal: long cells are cut, line breaks shown as `⏎`.
+    Terminal,
+    /// A Markdown table: nothing is cut, line breaks are `<br>`, and bars are escaped.
+    Markdown,
+}
+
+/// Draws a table; a column is aligned to the right where `is_number` says so.
+pub fn render(style: Style, header: &[String], is_number: &[bool], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_preset(match style {
+        Style::Terminal => presets::UTF8_HORIZONTAL_ONLY,
+        Style::Markdown => presets::ASCII_MARKDOWN,
+    });
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(|cell| shown(style, cell)));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| shown(style, cell)));
+    }
+    for (nth, _) in is_number
+        .iter()
+        .enumerate()
+        .filter(|(_, is_number)| **is_number)
+    {
+        if let Some(column) = table.column_mut(nth) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+fn shown(style: Style, cell: &str) -> Cell {
+    Cell::new(match style {
+        Style::Markdown => cell
+            .replace('|', "\\|")
+            .replace("\r\n", "<br>")
+            .replace('\n', "<br>"),
+        Style::Terminal => {
+            let line = cell
+                .replace("\r\n", "⏎")
+                .replace(['\n', '\r'], "⏎")
+                .replace('\t', " ");
+            match line.char_indices().nth(CELL_CHARACTERS) {
+                Some((cut, _)) => format!("{}…", &line[..cut]),
+                None => line,
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(style: Style, cell: &str) -> String {
+        render(style, &["a".to_owned()], &[false], &[vec![cell.to_owned()]])
+    }
+
+    #[test]
+    fn a_line_break_never_breaks_a_row() {
+        assert!(drawn(Style::Terminal, "one\ntwo").contains("one⏎two"));
+        assert!(drawn(Style::Markdown, "one\r\ntwo | three").contains("one<br>two \\| three"));
+    }
+
+    #[test]
+    fn only_the_terminal_cuts() {
+        let long = "ä".repeat(100);
+        assert!(drawn(Style::Terminal, &long).contains(&format!("{}…", "ä".repeat(60))));
+        assert!(drawn(Style::Markdown, &long).contains(&long));
+    }
+}

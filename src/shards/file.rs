@@ -1,0 +1,342 @@
+//! One Parquet file, written so that its bytes depend on its rows alone and that half a file never stands in its place.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::BatchCoalescer;
+use arrow::datatypes::{DataType, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Rows in a row group: one read of the loader, and the grain of resuming.
+const ROWS_PER_GROUP: usize = 2_048;
+
+/// Row groups encoded at the same time; bounds what a writer holds in memory, and more than the cores of a workstation
+/// brings nothing.
+const GROUPS_IN_FLIGHT: usize = 8;
+
+/// What a file is written for, which decides how hard it is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Kept, shared, read by other tools: zstd.
+    Artefact,
+    /// Read once by the next query, then deleted: LZ4.
+    Stage,
+}
+
+/// What the manifest says of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Rows in it; `None` for a file without rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Its size.
+    pub bytes: u64,
+    /// BLAKE3 of its bytes, in hex.
+    pub blake3: String,
+}
+
+impl FileEntry {
+    /// The entry of a file that holds exactly these bytes.
+    pub fn of_bytes(bytes: &[u8]) -> FileEntry {
+        FileEntry {
+            rows: None,
+            bytes: bytes.len() as u64,
+            blake3: blake3::hash(bytes).to_hex().to_string(),
+        }
+    }
+
+    /// Compares the file at `path` with this entry.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is missing, has another size or other bytes.
+    pub fn verify(&self, path: &Path) -> Result<()> {
+        self.verify_size(path)?;
+        let mut hasher = blake3::Hasher::new();
+        File::open(path)
+            .and_then(|file| hasher.update_reader(file).map(drop))
+            .map_err(Error::read(path))?;
+        if hasher.finalize().to_hex().as_str() != self.blake3 {
+            return Err(Error::Damaged {
+                path: path.to_owned(),
+                problem: "its bytes are not those the build wrote".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Compares only the size, which finds every torn file without reading it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is missing or has another size.
+    pub fn verify_size(&self, path: &Path) -> Result<()> {
+        let damaged = |problem| Error::Damaged {
+            path: path.to_owned(),
+            problem,
+        };
+        let metadata = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(damaged("it is missing".to_owned()));
+            }
+            metadata => metadata.map_err(Error::read(path))?,
+        };
+        if metadata.len() != self.bytes {
+            return Err(damaged(format!(
+                "it has {} bytes, the build wrote {}",
+                metadata.len(),
+                self.bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Writes `bytes` to `path` as a whole: beside it, synced, renamed.
+///
+/// # Errors
+/// [`Error::Write`] with the path; a file that stood there before is still whole.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<FileEntry> {
+    let beside = beside(path);
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        commit(&file, &beside, path)
+    };
+    write().map_err(Error::write(path))?;
+    Ok(FileEntry::of_bytes(bytes))
+}
+
+/// A Parquet file under construction. Rows come in batches of any size; row groups have a fixed one.
+pub struct FileWriter {
+    path: PathBuf,
+    beside: PathBuf,
+    /// Cuts the incoming batches into row groups.
+    groups: BatchCoalescer,
+    factory: ArrowRowGroupWriterFactory,
+    file: SerializedFileWriter<HashingFile>,
+    waiting: Vec<RecordBatch>,
+    n_groups: usize,
+    n_rows: u64,
+}
+
+impl FileWriter {
+    /// Opens a file beside `path`.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn create(path: &Path, schema: &SchemaRef, used_as: Use) -> Result<FileWriter> {
+        let beside = beside(path);
+        let file = File::create(&beside).map_err(Error::write(path))?;
+        let hashing = HashingFile {
+            file,
+            hasher: blake3::Hasher::new(),
+            bytes: 0,
+        };
+        let writer = ArrowWriter::try_new(
+            hashing,
+            Arc::clone(schema),
+            Some(properties(schema, used_as)),
+        )
+        .map_err(|error| lift(path, error))?;
+        let (file, factory) = writer
+            .into_serialized_writer()
+            .map_err(|error| lift(path, error))?;
+        Ok(FileWriter {
+            path: path.to_owned(),
+            beside,
+            groups: BatchCoalescer::new(Arc::clone(schema), ROWS_PER_GROUP),
+            factory,
+            file,
+            waiting: Vec::new(),
+            n_groups: 0,
+            n_rows: 0,
+        })
+    }
+
+    /// Rows pushed so far.
+    pub fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// When they cannot be encoded or written.
+    pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.n_rows += batch.num_rows() as u64;
+        self.groups
+            .push_batch(batch)
+            .map_err(|error| lift(&self.path, error.into()))?;
+        while let Some(group) = self.groups.next_completed_batch() {
+            self.waiting.push(group);
+            if self.waiting.len() == GROUPS_IN_FLIGHT {
+                self.write_waiting()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the rest and the footer, syncs, and renames the file into its place.
+    ///
+    /// # Errors
+    /// When any of that fails; nothing stands in its place then.
+    pub fn finish(mut self) -> Result<FileEntry> {
+        self.groups
+            .finish_buffered_batch()
+            .map_err(|error| lift(&self.path, error.into()))?;
+        self.waiting.extend(self.groups.next_completed_batch());
+        self.write_waiting()?;
+        self.file
+            .finish()
+            .map_err(|error| lift(&self.path, error))?;
+        let written = self.file.inner();
+        commit(&written.file, &self.beside, &self.path).map_err(Error::write(&self.path))?;
+        Ok(FileEntry {
+            rows: Some(self.n_rows),
+            bytes: written.bytes,
+            blake3: written.hasher.finalize().to_hex().to_string(),
+        })
+    }
+
+    /// Encodes the waiting row groups in parallel and appends them in order.
+    fn write_waiting(&mut self) -> Result<()> {
+        let (factory, first) = (&self.factory, self.n_groups);
+        let encoded: Vec<_> = self
+            .waiting
+            .par_iter()
+            .enumerate()
+            .map(|(nth, group)| encode(factory, first + nth, group))
+            .collect();
+        self.n_groups += self.waiting.len();
+        self.waiting.clear();
+        for chunks in encoded {
+            self.append(chunks)
+                .map_err(|error| lift(&self.path, error))?;
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        chunks: parquet::errors::Result<Vec<ArrowColumnChunk>>,
+    ) -> parquet::errors::Result<()> {
+        let mut row_group = self.file.next_row_group()?;
+        for chunk in chunks? {
+            chunk.append_to_row_group(&mut row_group)?;
+        }
+        row_group.close().map(drop)
+    }
+}
+
+fn encode(
+    factory: &ArrowRowGroupWriterFactory,
+    group_idx: usize,
+    group: &RecordBatch,
+) -> parquet::errors::Result<Vec<ArrowColumnChunk>> {
+    let mut writers = factory.create_column_writers(group_idx)?;
+    let schema = group.schema();
+    let mut next = writers.iter_mut();
+    for (field, column) in schema.fields().iter().zip(group.columns()) {
+        for leaf in compute_leaves(field, column)? {
+            next.next()
+                .expect("one writer per leaf column")
+                .write(&leaf)?;
+        }
+    }
+    writers.into_iter().map(|writer| writer.close()).collect()
+}
+
+fn properties(schema: &SchemaRef, used_as: Use) -> WriterProperties {
+    let compression = match used_as {
+        Use::Artefact => Compression::ZSTD(ZstdLevel::default()),
+        Use::Stage => Compression::LZ4_RAW,
+    };
+    let mut properties = WriterProperties::builder().set_compression(compression);
+    for field in schema.fields() {
+        let column = || field.name().as_str().into();
+        properties = match (field.data_type(), field.name().as_str()) {
+            // Nearly every text is different: a dictionary would be a second copy, and bounds of prose prune nothing.
+            (DataType::Utf8, "instruction" | "input" | "output" | "matched") => properties
+                .set_column_dictionary_enabled(column(), false)
+                .set_column_statistics_enabled(column(), EnabledStatistics::None),
+            (DataType::FixedSizeBinary(_), _) => properties
+                .set_column_dictionary_enabled(column(), false)
+                .set_column_statistics_enabled(column(), EnabledStatistics::None),
+            // 0, 1, 2, …: a few bytes a row group.
+            (_, "position") => properties
+                .set_column_dictionary_enabled(column(), false)
+                .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED),
+            _ => properties.set_column_statistics_enabled(column(), EnabledStatistics::Chunk),
+        };
+    }
+    properties.build()
+}
+
+/// Counts and hashes what passes through, so that a finished file need not be read again.
+struct HashingFile {
+    file: File,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl Write for HashingFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let n_written = self.file.write(buffer)?;
+        self.hasher.update(&buffer[..n_written]);
+        self.bytes += n_written as u64;
+        Ok(n_written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    name.into()
+}
+
+fn commit(file: &File, beside: &Path, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    fs::rename(beside, path)?;
+    // The rename itself must survive a power cut too.
+    File::open(
+        path.parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new(".")),
+    )?
+    .sync_all()
+}
+
+/// A full disk is a matter of writing, not of Parquet: the cause is looked up and reported as such.
+fn lift(path: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+            Ok(source) => Error::Write {
+                path: path.to_owned(),
+                source: *source,
+            },
+            Err(cause) => Error::Parquet {
+                path: path.to_owned(),
+                source: cause,
+            },
+        },
+        error => Error::Parquet {
+            path: path.to_owned(),
+            source: error.into(),
+        },
+    }
+}

@@ -1,0 +1,343 @@
+//! The output folder: whose it is, how far its build got, and that nobody else writes into it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+use super::file::{FileEntry, replace};
+use super::manifest::{MANIFEST, Manifest, PLAN, Plan, RECIPE, shard_name};
+
+/// Where a build keeps what it needs only until the manifest is written.
+const STAGES: &str = ".stages";
+
+/// Folders of a build besides the shards.
+const FOLDERS: [&str; 2] = ["dropped", "held_out"];
+
+/// Files of a build besides the shards.
+const FILES: [&str; 4] = [RECIPE, PLAN, MANIFEST, "sources.parquet"];
+
+/// How far the build in a folder got.
+#[derive(Debug)]
+pub enum State {
+    /// Nothing is there.
+    Fresh,
+    /// The same recipe was begun and not finished.
+    Unfinished,
+    /// The same recipe was finished, and every file is as it was written.
+    Complete(Box<Manifest>),
+}
+
+/// An output folder held by this process: no second build can enter it until this value is dropped.
+#[derive(Debug)]
+pub struct OutFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl OutFolder {
+    /// Creates the folder where it is missing, and locks it.
+    ///
+    /// # Errors
+    /// [`Error::FolderBusy`] while another process holds it; [`Error::Write`] where it cannot be made.
+    pub fn lock(path: &Path) -> Result<OutFolder> {
+        fs::create_dir_all(path).map_err(Error::write(path))?;
+        // The lock is on the folder itself: a lock file would have to be removed, and whoever opened it before would hold nothing.
+        let lock = File::open(path).map_err(Error::read(path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(OutFolder {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(Error::FolderBusy {
+                path: path.to_owned(),
+            }),
+            Err(TryLockError::Error(source)) => Err(Error::Write {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the build keeps what it needs only until the manifest is written.
+    pub fn stages(&self) -> PathBuf {
+        self.path.join(STAGES)
+    }
+
+    /// Decides what is to be done for `recipe`, the text of the frozen recipe.
+    ///
+    /// # Errors
+    /// [`Error::FolderForeign`], [`Error::FolderOtherBuild`], or [`Error::Damaged`] for a finished build that is no longer
+    /// what it was.
+    pub fn state(&self, recipe: &str) -> Result<State> {
+        let manifest = Manifest::read_if_complete(&self.path)?;
+        self.refuse_foreign(manifest.as_ref())?;
+        let Some(there) = self.recipe()? else {
+            return Ok(State::Fresh);
+        };
+        if there != recipe {
+            return Err(Error::FolderOtherBuild {
+                path: self.path.clone(),
+                difference: difference(&there, recipe),
+            });
+        }
+        let Some(manifest) = manifest else {
+            return Ok(State::Unfinished);
+        };
+        for (name, entry) in &manifest.files {
+            entry.verify(&self.path.join(name))?;
+        }
+        self.remove_stages()?;
+        Ok(State::Complete(Box::new(manifest)))
+    }
+
+    /// Removes the build that is in the folder: the files its own manifest or plan names, and no other.
+    ///
+    /// # Errors
+    /// [`Error::FolderForeign`] before anything is removed; [`Error::Write`] for what cannot be.
+    pub fn clear(&self) -> Result<()> {
+        // A manifest that cannot be parsed still says whose folder it is.
+        let manifest = Manifest::read_if_complete(&self.path).ok().flatten();
+        self.refuse_foreign(manifest.as_ref())?;
+        // First the manifest, so that what is left never looks finished; last the recipe, so that it still looks like ours.
+        self.remove_file(MANIFEST)?;
+        for name in self.entries()? {
+            if name != RECIPE && !FOLDERS.contains(&name.as_str()) && name != STAGES {
+                self.remove_file(&name)?;
+            }
+        }
+        for folder in FOLDERS {
+            let path = self.path.join(folder);
+            if path.is_dir() {
+                fs::remove_dir_all(&path).map_err(Error::write(&path))?;
+            }
+        }
+        self.remove_stages()?;
+        self.remove_file(RECIPE)
+    }
+
+    /// Writes the recipe, with which the folder becomes this build's.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn begin(&self, recipe: &str) -> Result<FileEntry> {
+        let stages = self.stages();
+        fs::create_dir_all(&stages).map_err(Error::write(&stages))?;
+        for folder in FOLDERS {
+            let path = self.path.join(folder);
+            fs::create_dir_all(&path).map_err(Error::write(&path))?;
+        }
+        replace(&self.path.join(RECIPE), recipe.as_bytes())
+    }
+
+    /// Writes the plan.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_plan(&self, plan: &Plan) -> Result<FileEntry> {
+        replace(&self.path.join(PLAN), to_json(plan).as_bytes())
+    }
+
+    /// Writes the manifest, with which the build is complete, and removes the stages.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(&self, manifest: &Manifest) -> Result<()> {
+        replace(&self.path.join(MANIFEST), to_json(manifest).as_bytes())?;
+        self.remove_stages()
+    }
+
+    fn recipe(&self) -> Result<Option<String>> {
+        let path = self.path.join(RECIPE);
+        match fs::read_to_string(&path) {
+            Ok(recipe) => Ok(Some(recipe)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Read { path, source }),
+        }
+    }
+
+    /// A file is ours when the manifest names it or, before there is one, when the plan's build would write it.
+    fn refuse_foreign(&self, manifest: Option<&Manifest>) -> Result<()> {
+        let is_ours = self.recipe()?.is_some();
+        let plan = if manifest.is_none() {
+            Plan::read(&self.path).ok().flatten()
+        } else {
+            None
+        };
+        for name in self.entries()? {
+            let place = name.strip_suffix(".tmp").unwrap_or(&name);
+            let known = match manifest {
+                Some(manifest) => {
+                    FOLDERS.contains(&place)
+                        || place == MANIFEST
+                        || manifest.files.contains_key(place)
+                }
+                None if is_ours => {
+                    let is_shard = plan
+                        .as_ref()
+                        .is_some_and(|plan| is_shard_below(place, plan.shards));
+                    FOLDERS.contains(&place) || FILES.contains(&place) || is_shard
+                }
+                // Before the recipe only the folders and a torn recipe can be there.
+                None => {
+                    FOLDERS.contains(&place) && self.is_empty_folder(place)
+                        || name == format!("{RECIPE}.tmp")
+                }
+            };
+            if !known && name != STAGES {
+                return Err(Error::FolderForeign {
+                    path: self.path.clone(),
+                    entry: name,
+                });
+            }
+        }
+        if is_ours {
+            self.refuse_foreign_inside(manifest)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn refuse_foreign_inside(&self, manifest: Option<&Manifest>) -> Result<()> {
+        for folder in FOLDERS {
+            for name in entries(&self.path.join(folder))? {
+                let entry = format!("{folder}/{name}");
+                let place = entry.strip_suffix(".tmp").unwrap_or(&entry);
+                let known = match manifest {
+                    Some(manifest) => manifest.files.contains_key(place),
+                    None => place.ends_with(".parquet"),
+                };
+                if !known {
+                    return Err(Error::FolderForeign {
+                        path: self.path.clone(),
+                        entry,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_empty_folder(&self, name: &str) -> bool {
+        entries(&self.path.join(name)).is_ok_and(|names| names.is_empty())
+    }
+
+    fn entries(&self) -> Result<Vec<String>> {
+        entries(&self.path)
+    }
+
+    fn remove_file(&self, name: &str) -> Result<()> {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Write {
+                path,
+                source: error,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn remove_stages(&self) -> Result<()> {
+        let stages = self.stages();
+        match fs::remove_dir_all(&stages) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Write {
+                path: stages,
+                source: error,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<String>> {
+    let read = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(Error::read(folder))?,
+    };
+    let mut names = Vec::new();
+    for entry in read {
+        names.push(
+            entry
+                .map_err(Error::read(folder))?
+                .file_name()
+                .to_string_lossy()
+                .into_owned(),
+        );
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn is_shard_below(name: &str, n_shards: u64) -> bool {
+    let idx = name
+        .strip_suffix(".parquet")
+        .and_then(|digits| digits.parse::<u64>().ok());
+    idx.is_some_and(|idx| idx < n_shards && shard_name(idx) == name)
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string_pretty(value).expect("plain data") + "\n"
+}
+
+/// The first setting in which two frozen recipes differ, in words.
+fn difference(there: &str, here: &str) -> String {
+    let parsed = |text: &str| text.parse::<toml::Table>().unwrap_or_default();
+    first_difference("", &parsed(there), &parsed(here))
+        .unwrap_or_else(|| "its recipe is written differently".to_owned())
+}
+
+fn first_difference(prefix: &str, there: &toml::Table, here: &toml::Table) -> Option<String> {
+    let mut keys: Vec<_> = there.keys().chain(here.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    keys.into_iter().find_map(|key| {
+        let shown = |value: Option<&toml::Value>| {
+            value.map_or("missing".to_owned(), |value| format!("`{value}`"))
+        };
+        match (there.get(key), here.get(key)) {
+            (there, here) if there == here => None,
+            (Some(toml::Value::Table(there)), Some(toml::Value::Table(here))) => {
+                first_difference(&format!("{prefix}{key}."), there, here)
+            }
+            (Some(toml::Value::Array(there)), Some(toml::Value::Array(here)))
+                if there.iter().any(toml::Value::is_table) =>
+            {
+                Some(format!(
+                    "`{prefix}{key}` names {} there, {} here",
+                    source_list(there),
+                    source_list(here)
+                ))
+            }
+            (there, here) => Some(format!(
+                "`{prefix}{key}` is {} there, {} here",
+                shown(there),
+                shown(here)
+            )),
+        }
+    })
+}
+
+fn source_list(sources: &[toml::Value]) -> String {
+    let described = |source: &toml::Value| {
+        let text = |key| {
+            source
+                .get(key)
+                .and_then(toml::Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let hash = text("blake3");
+        if hash.is_empty() {
+            text("path")
+        } else {
+            format!("{} ({}…)", text("path"), &hash[..hash.len().min(8)])
+        }
+    };
+    sources.iter().map(described).collect::<Vec<_>>().join(", ")
+}

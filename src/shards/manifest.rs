@@ -1,0 +1,222 @@
+//! What a build says about itself: the plan before the first shard, the manifest after the last.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Ratio;
+use crate::error::{Error, Result};
+use crate::sample::Kind;
+
+use super::file::FileEntry;
+
+/// The frozen recipe, written first.
+pub const RECIPE: &str = "recipe.toml";
+/// The plan, written when the draw is fixed.
+pub const PLAN: &str = "plan.json";
+/// The manifest, written last.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Counted up when a reader of older files would misread newer ones.
+const FORMAT: u32 = 1;
+
+/// The file name of a shard.
+pub fn shard_name(shard_idx: u64) -> String {
+    format!("{shard_idx:05}.parquet")
+}
+
+/// What will be written, known before the first shard is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this file's layout.
+    pub format: u32,
+    /// Rows over all shards.
+    pub rows: u64,
+    /// Task rows among them.
+    pub task_rows: u64,
+    /// Diverse rows among them.
+    pub diverse_rows: u64,
+    /// Shards.
+    pub shards: u64,
+    /// Rows in every shard but the last.
+    pub rows_per_shard: u64,
+    /// Tokens the fit adds to the vocabulary.
+    pub special_tokens: Vec<String>,
+    /// Stretches of the stream that are trained one after the other, each with its first position.
+    pub stages: Vec<StageEntry>,
+}
+
+/// A stretch of the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageEntry {
+    /// What it is called.
+    pub name: String,
+    /// Its first row.
+    pub first_position: u64,
+}
+
+impl Plan {
+    /// The plan of a stream of one stage.
+    pub fn new(
+        task_rows: u64,
+        diverse_rows: u64,
+        rows_per_shard: u64,
+        special_tokens: &[String],
+    ) -> Plan {
+        let rows = task_rows + diverse_rows;
+        Plan {
+            format: FORMAT,
+            rows,
+            task_rows,
+            diverse_rows,
+            shards: rows.div_ceil(rows_per_shard),
+            rows_per_shard,
+            special_tokens: special_tokens.to_vec(),
+            stages: vec![StageEntry {
+                name: "all".to_owned(),
+                first_position: 0,
+            }],
+        }
+    }
+
+    /// The plan of an unfinished build, where it got that far.
+    pub(super) fn read(folder: &Path) -> Result<Option<Plan>> {
+        read_json(&folder.join(PLAN))
+    }
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this file's layout.
+    pub format: u32,
+    /// What wrote it.
+    pub versions: Versions,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The ratio, requested and achieved.
+    pub ratio: RatioRows,
+    /// The plan, as in `plan.json`.
+    pub plan: Plan,
+    /// Rows in, kept, dropped, used, for every source.
+    pub sources: Vec<SourceRows>,
+    /// Every file of the build by its path in the folder, shards included.
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+/// Versions whose change may change bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// This crate.
+    pub delia: String,
+    /// The query engine.
+    pub datafusion: String,
+    /// The columnar format and its Parquet writer.
+    pub arrow: String,
+}
+
+/// The ratio as a contract: what was asked for and what the shards hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RatioRows {
+    /// Diverse samples per task sample, as asked for.
+    pub requested: Ratio,
+    /// How often the draw is repeated.
+    pub iterations: u32,
+    /// Diverse rows asked for: `round(requested · iterations · task_rows)`.
+    pub requested_rows: u64,
+    /// Diverse rows written.
+    pub achieved_rows: u64,
+    /// Task rows written.
+    pub task_rows: u64,
+    /// Diverse rows written for each task row and iteration.
+    pub achieved: f64,
+}
+
+/// What became of a source's rows: `rows_in = kept + dropped`, `kept = used + unused + held_out`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceRows {
+    /// The value of the `source` column.
+    pub source: String,
+    /// Path as in the recipe, or the generator.
+    pub path: String,
+    /// What its samples are for.
+    pub kind: Kind,
+    /// BLAKE3 of the file in hex; none for a generator.
+    pub blake3: Option<String>,
+    /// The licence its owner states.
+    pub licence: Option<String>,
+    /// Share of the diverse rows.
+    pub weight: Option<f64>,
+    /// Records read.
+    pub rows_in: u64,
+    /// Rows that survived cleaning.
+    pub kept: u64,
+    /// Rows that did not.
+    pub dropped: u64,
+    /// Dropped rows by reason.
+    pub dropped_by_reason: BTreeMap<String, u64>,
+    /// Kept rows that the draw did not need.
+    pub unused: u64,
+    /// Kept rows that stand in the shards, each counted once.
+    pub used: u64,
+    /// Kept rows set aside to measure on.
+    pub held_out: u64,
+    /// Further times that used rows stand in the shards.
+    pub repeats: u64,
+}
+
+impl Manifest {
+    /// Reads the manifest of a finished build.
+    ///
+    /// # Errors
+    /// [`Error::NoManifest`] where there is none, [`Error::Manifest`] where it cannot be parsed.
+    pub fn read(folder: &Path) -> Result<Manifest> {
+        Manifest::read_if_complete(folder)?.ok_or_else(|| Error::NoManifest {
+            path: folder.to_owned(),
+        })
+    }
+
+    /// Reads the manifest, compares every file's size with it, and thus finds torn or missing shards.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::read`], and [`Error::Damaged`].
+    pub fn open(folder: &Path) -> Result<Manifest> {
+        if !folder.is_dir() {
+            let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(Error::Read {
+                path: folder.to_owned(),
+                source,
+            });
+        }
+        let manifest = Manifest::read(folder)?;
+        for (name, entry) in &manifest.files {
+            entry.verify_size(&folder.join(name))?;
+        }
+        Ok(manifest)
+    }
+
+    /// The manifest, or `None` for a build that is not complete.
+    pub(super) fn read_if_complete(folder: &Path) -> Result<Option<Manifest>> {
+        read_json(&folder.join(MANIFEST))
+    }
+
+    /// The layout version this crate writes.
+    pub fn format() -> u32 {
+        FORMAT
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(Error::read(path))?,
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|source| Error::Manifest {
+            path: path.to_owned(),
+            source,
+        })
+}

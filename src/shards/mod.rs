@@ -1,0 +1,22 @@
+//! Parquet shards on disk and what stands beside them. No SQL, no tensors.
+//!
+//! ```text
+//! shards/
+//!   recipe.toml      written first: what was asked for
+//!   plan.json        written when the draw is fixed
+//!   00000.parquet …  each written beside its place, synced, renamed
+//!   dropped/ held_out/ sources.parquet
+//!   manifest.json    written last: it exists only when the build is complete
+//! ```
+
+mod file;
+mod folder;
+mod manifest;
+mod writer;
+
+pub use file::{FileEntry, FileWriter, Use, replace};
+pub use folder::{OutFolder, State};
+pub use manifest::{
+    MANIFEST, Manifest, PLAN, Plan, RECIPE, RatioRows, SourceRows, StageEntry, Versions, shard_name,
+};
+pub use writer::ShardWriter;

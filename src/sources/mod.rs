@@ -1,0 +1,451 @@
+//! Where samples come from: files, bundled sets, the procedural sampler.
+//!
+//! [`resolve`] turns what was typed into [`Source`]s with names and hashes; [`Source::read`] streams one as record batches
+//! of [`raw_schema`], one row a record, in the source's order. A record that cannot be used is a row with a `problem`,
+//! never a missing row; only a source that cannot be read on is an error.
+
+pub mod procedural;
+
+mod bundled;
+mod columns;
+mod csv;
+mod json;
+mod open;
+mod parquet;
+mod rows;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use crate::config::{BuildConfig, ColumnMap, ResolvedEntries, SourceEntry, SourceSpec};
+use crate::error::{Error, Result};
+use crate::sample::Kind;
+
+use columns::Columns;
+use open::Opened;
+use procedural::{Sampler, UnknownFamily};
+use rows::Rows;
+
+pub use rows::raw_schema;
+
+/// One input dataset.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The value of the `source` column.
+    pub name: String,
+    /// What its samples are for.
+    pub kind: Kind,
+    /// What was typed, or the file a pattern matched.
+    pub path: String,
+    /// BLAKE3 of the file in hex; none for a generator.
+    pub blake3: Option<String>,
+    /// The licence its owner states.
+    pub licence: Option<String>,
+    columns: Columns,
+    origin: Origin,
+}
+
+#[derive(Clone)]
+enum Origin {
+    File(PathBuf),
+    Bundled(&'static str),
+    Procedural {
+        sampler: Arc<Sampler>,
+        n_rows: Option<u64>,
+    },
+}
+
+/// Finds every source a build names, in the order task, diverse, held out, and hashes the files.
+///
+/// With `accept_changed` a file may differ from the hash its recipe entry holds.
+///
+/// # Errors
+/// A missing, empty or twice named file, a pattern without match, an unknown bundled set or family, a changed file, a map
+/// for a source that is not there.
+pub fn resolve(config: &BuildConfig, accept_changed: bool) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for (kind, entries) in [
+        (Kind::Task, &config.task),
+        (Kind::Diverse, &config.diverse),
+        (Kind::HeldOut, &config.held_out),
+    ] {
+        for entry in entries {
+            sources.extend(resolve_entry(config, kind, entry, accept_changed)?);
+        }
+    }
+    name_apart(&mut sources)?;
+    apply_maps(&mut sources, &config.map)?;
+    Ok(sources)
+}
+
+/// The entries of the frozen recipe, with paths relative to the folder it will stand in.
+pub fn freeze(sources: &[Source], folder: &Path) -> ResolvedEntries {
+    let entries = |kind| {
+        sources
+            .iter()
+            .filter(|source| source.kind == kind)
+            .map(|source| source.freeze(folder))
+            .collect()
+    };
+    ResolvedEntries {
+        task: entries(Kind::Task),
+        diverse: entries(Kind::Diverse),
+        held_out: entries(Kind::HeldOut),
+    }
+}
+
+impl Source {
+    /// Streams the source's records in order. `emit` says whether to go on.
+    ///
+    /// # Errors
+    /// [`Error::SourceBroken`] and the like, when the source cannot be read on; [`Error::NoColumns`] and
+    /// [`Error::NothingReadable`] at its end, when no record could be used.
+    pub fn read(&self, emit: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
+        let mut rows = Rows::new(&self.path, &self.columns, emit);
+        match &self.origin {
+            Origin::Procedural { sampler, n_rows } => {
+                for index in 0..n_rows.unwrap_or(0) {
+                    let pair = sampler.pair(index);
+                    if !rows.push_pair(&pair.instruction, &pair.input, &pair.output) {
+                        break;
+                    }
+                }
+                return rows.finish_generated();
+            }
+            Origin::Bundled(text) => json::read_lines(text.as_bytes(), &mut rows)?,
+            Origin::File(path) => match open::open(path, &self.path)? {
+                Opened::JsonArray(reader) => json::read_array(reader, &mut rows)?,
+                Opened::JsonLines(reader) => json::read_lines(reader, &mut rows)?,
+                Opened::Csv { reader, delimiter } => csv::read(reader, delimiter, &mut rows)?,
+                Opened::Parquet(file) => parquet::read(file, &mut rows)?,
+            },
+        }
+        rows.finish()
+    }
+
+    /// Whether the ratio decides how many rows this source has.
+    pub fn follows_ratio(&self) -> bool {
+        matches!(self.origin, Origin::Procedural { n_rows: None, .. })
+    }
+
+    /// The same source with as many rows as the ratio calls for, where it has no number of its own.
+    #[must_use]
+    pub fn with_default_rows(mut self, rows: u64) -> Source {
+        if let Origin::Procedural { n_rows, .. } = &mut self.origin {
+            n_rows.get_or_insert(rows);
+        }
+        self
+    }
+
+    /// What decides the rows this source yields, besides this crate's version: two sources with equal fingerprints yield
+    /// equal rows.
+    pub fn fingerprint(&self) -> String {
+        let content = match &self.origin {
+            Origin::Procedural { sampler, n_rows } => format!("{sampler:?} {n_rows:?}"),
+            _ => format!("{:?}", self.blake3),
+        };
+        format!("{content} {:?}", self.columns)
+    }
+
+    fn freeze(&self, folder: &Path) -> SourceEntry {
+        let path = match &self.origin {
+            Origin::File(path) => relative_to(path, folder),
+            _ => self.path.clone(),
+        };
+        SourceEntry {
+            path,
+            name: Some(self.name.clone()),
+            blake3: self.blake3.clone(),
+            licence: self.licence.clone(),
+        }
+    }
+}
+
+fn resolve_entry(
+    config: &BuildConfig,
+    kind: Kind,
+    entry: &SourceEntry,
+    accept_changed: bool,
+) -> Result<Vec<Source>> {
+    let spec = SourceSpec::parse(&entry.path).map_err(|problem| Error::Setting {
+        key: "diverse",
+        problem,
+        hint: "`procedural@100000` draws that many rows".to_owned(),
+    })?;
+    let source = |path: String, stem: &str, blake3, origin| Source {
+        name: entry.name.clone().unwrap_or_else(|| stem.to_owned()),
+        kind,
+        path,
+        blake3,
+        licence: entry.licence.clone(),
+        columns: Columns::default(),
+        origin,
+    };
+    match spec {
+        SourceSpec::Bundled(name) => {
+            let text = bundled::text(&name)?;
+            let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
+            let mut source = source(entry.path.clone(), &name, Some(hash), Origin::Bundled(text));
+            source
+                .licence
+                .get_or_insert_with(|| bundled::LICENCE.to_owned());
+            Ok(vec![source])
+        }
+        SourceSpec::Procedural { families, rows } => {
+            let sampler = Arc::new(Sampler::new(config.seed, &families).map_err(unknown_family)?);
+            let origin = Origin::Procedural {
+                sampler,
+                n_rows: rows,
+            };
+            let mut source = source(entry.path.clone(), "procedural", None, origin);
+            source
+                .licence
+                .get_or_insert_with(|| bundled::LICENCE.to_owned());
+            Ok(vec![source])
+        }
+        SourceSpec::Files(pattern) => {
+            let mut sources = Vec::new();
+            for path in matching(&pattern)? {
+                let typed = path.to_string_lossy().into_owned();
+                let hash = hash(&path)?;
+                if entry.blake3.as_ref().is_some_and(|frozen| *frozen != hash) && !accept_changed {
+                    return Err(Error::SourceChanged { path: typed });
+                }
+                sources.push(source(typed, &stem(&path), Some(hash), Origin::File(path)));
+            }
+            Ok(sources)
+        }
+    }
+}
+
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+    if pattern.is_dir() {
+        return Err(Error::SourceFolder {
+            path: pattern.to_owned(),
+        });
+    }
+    let text = pattern.to_string_lossy();
+    if pattern.exists() || !text.contains(['*', '?', '[']) {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let no_match = || Error::NoMatch {
+        pattern: text.clone().into_owned(),
+    };
+    let matches = glob::glob(&text).map_err(|error| Error::Setting {
+        key: "source",
+        problem: format!("`{text}` is no pattern: {error}"),
+        hint: "`*`, `?`, `[…]` and `**` are special".to_owned(),
+    })?;
+    let mut paths = Vec::new();
+    for path in matches {
+        let path = path.map_err(|error| Error::Read {
+            path: error.path().to_owned(),
+            source: error.into(),
+        })?;
+        if path.is_file() {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        Err(no_match())
+    } else {
+        Ok(paths)
+    }
+}
+
+fn hash(path: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut file = File::open(path).map_err(Error::read(path))?;
+    hasher.update_reader(&mut file).map_err(Error::read(path))?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// `alpaca_data.json.zst` → `alpaca_data`.
+fn stem(path: &Path) -> String {
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let without = |name: &str, endings: &[&str]| {
+        let found = endings.iter().find_map(|ending| {
+            let cut = name
+                .len()
+                .checked_sub(ending.len())
+                .filter(|&cut| cut > 0 && name.is_char_boundary(cut))?;
+            name[cut..]
+                .eq_ignore_ascii_case(ending)
+                .then(|| name[..cut].to_owned())
+        });
+        found.unwrap_or_else(|| name.to_owned())
+    };
+    let unpacked = without(&name, &[".gz", ".zst", ".zstd"]);
+    without(
+        &unpacked,
+        &[".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"],
+    )
+}
+
+/// Puts as many parent folders before equal names as it takes to tell the sources apart.
+fn name_apart(sources: &mut [Source]) -> Result<()> {
+    let files: Vec<_> = sources.iter().map(canonical).collect();
+    for (idx, file) in files.iter().enumerate() {
+        if files[..idx].contains(file) {
+            return Err(Error::SourceTwice {
+                path: sources[idx].path.clone(),
+            });
+        }
+    }
+    for n_parents in 1.. {
+        let names: Vec<_> = sources.iter().map(|source| source.name.clone()).collect();
+        let clashes: Vec<_> = (0..names.len())
+            .filter(|&idx| names.iter().filter(|&name| *name == names[idx]).count() > 1)
+            .collect();
+        if clashes.is_empty() {
+            return Ok(());
+        }
+        let mut changed = false;
+        for idx in clashes {
+            let Origin::File(path) = &sources[idx].origin else {
+                continue;
+            };
+            let parents: Vec<_> = path
+                .parent()
+                .into_iter()
+                .flat_map(Path::components)
+                .collect();
+            let Some(parent) = parents
+                .len()
+                .checked_sub(n_parents)
+                .and_then(|place| parents.get(place))
+            else {
+                continue;
+            };
+            sources[idx].name = format!(
+                "{}/{}",
+                parent.as_os_str().to_string_lossy(),
+                sources[idx].name
+            );
+            changed = true;
+        }
+        if !changed {
+            break;
+        }
+    }
+    let mut seen = Vec::new();
+    let twice = sources.iter().find(|source| {
+        let clash = seen.contains(&source.name);
+        seen.push(source.name.clone());
+        clash
+    });
+    let name = twice.map(|source| source.name.clone()).unwrap_or_default();
+    Err(Error::Setting {
+        key: "source",
+        problem: format!("two sources are called `{name}`"),
+        hint: "a recipe can give each its own: `{ path = \"…\", name = \"…\" }`".to_owned(),
+    })
+}
+
+fn canonical(source: &Source) -> String {
+    match &source.origin {
+        Origin::File(path) => path
+            .canonicalize()
+            .unwrap_or_else(|_| path.clone())
+            .to_string_lossy()
+            .into_owned(),
+        Origin::Bundled(_) => source.path.clone(),
+        Origin::Procedural { .. } => format!("procedural as {}", source.name),
+    }
+}
+
+fn apply_maps(sources: &mut [Source], maps: &[ColumnMap]) -> Result<()> {
+    for map in maps {
+        let mut used = false;
+        for source in sources
+            .iter_mut()
+            .filter(|source| matches!(source.origin, Origin::File(_)))
+        {
+            if map
+                .source_name
+                .as_ref()
+                .is_none_or(|name| *name == source.name)
+            {
+                source.columns.map(&map.columns);
+                used = true;
+            }
+        }
+        if !used {
+            let names: Vec<_> = sources
+                .iter()
+                .map(|source| format!("`{}`", source.name))
+                .collect();
+            return Err(Error::Setting {
+                key: "map",
+                problem: format!("`{map}` is for no file of this build"),
+                hint: format!("the sources are {}", names.join(", ")),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn unknown_family(unknown: UnknownFamily) -> Error {
+    let UnknownFamily { name, nearest } = unknown;
+    let all: Vec<_> = procedural::FAMILIES
+        .iter()
+        .map(|family| family.name)
+        .collect();
+    Error::Setting {
+        key: "diverse",
+        problem: format!("the procedural sampler has no family `{name}`"),
+        hint: match nearest {
+            Some(nearest) => format!(
+                "did you mean `{nearest}`? The families are {}",
+                all.join(", ")
+            ),
+            None => format!("the families are {}", all.join(", ")),
+        },
+    }
+}
+
+fn relative_to(path: &Path, folder: &Path) -> String {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| absolute(path));
+    pathdiff::diff_paths(real(path), real(folder))
+        .unwrap_or_else(|| real(path))
+        .to_string_lossy()
+        .into_owned()
+}
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::File(path) => write!(f, "File({})", path.display()),
+            Origin::Bundled(text) => write!(f, "Bundled({} bytes)", text.len()),
+            Origin::Procedural { sampler, n_rows } => {
+                write!(f, "Procedural({sampler:?}, {n_rows:?})")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_named_after_its_file() {
+        for (path, name) in [
+            ("data/alpaca_data.json.zst", "alpaca_data"),
+            ("seed_tasks.JSONL.GZ", "seed_tasks"),
+            ("v1.2.csv", "v1.2"),
+            ("plain", "plain"),
+            (".json", ".json"),
+            ("notes.txt", "notes.txt"),
+        ] {
+            assert_eq!(stem(Path::new(path)), name);
+        }
+    }
+}

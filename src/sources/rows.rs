@@ -1,0 +1,307 @@
+//! Records become rows of Arrow batches, and a source's complaints are collected.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{ArrayRef, RecordBatch, StringBuilder, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::config::Role;
+use crate::error::{Cause, Error, Result};
+
+use super::columns::{Columns, described};
+
+/// Rows in a batch …
+const ROWS_PER_BATCH: usize = 1_024;
+/// … unless their texts reach this size first.
+const BYTES_PER_BATCH: usize = 1 << 20;
+
+/// What a source yields: texts as they stand in it, or the problem that makes a record unusable.
+pub fn raw_schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let text = |name| Field::new(name, DataType::Utf8, true);
+        Arc::new(Schema::new(vec![
+            Field::new("source_row", DataType::UInt64, false),
+            text("instruction"),
+            text("input"),
+            text("output"),
+            text("problem"),
+        ]))
+    });
+    Arc::clone(&SCHEMA)
+}
+
+/// One record on its way to a row: the text of each role, from the column of the lowest rank.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    cells: [Option<Cell>; 3],
+    /// Self-Instruct: further records that share this one's instruction.
+    pub(super) instances: Option<Vec<Record>>,
+}
+
+#[derive(Debug)]
+struct Cell {
+    rank: usize,
+    value: Value,
+}
+
+/// What a column of a record holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Text(String),
+    Null,
+    /// Something that is not text, by its name: `a number`.
+    Other(&'static str),
+}
+
+impl Record {
+    /// Sets the value of a role, unless a column of a lower rank has set it already.
+    pub(super) fn set(&mut self, (role, rank): (Role, usize), value: Value) {
+        let cell = &mut self.cells[role as usize];
+        if cell.as_ref().is_none_or(|cell| rank < cell.rank) {
+            *cell = Some(Cell { rank, value });
+        }
+    }
+
+    fn value(&self, role: Role) -> Option<&Value> {
+        self.cells[role as usize].as_ref().map(|cell| &cell.value)
+    }
+}
+
+/// Collects rows into batches and hands them on.
+pub(super) struct Rows<'a> {
+    path: &'a str,
+    pub(super) columns: &'a Columns,
+    emit: &'a mut dyn FnMut(RecordBatch) -> bool,
+    wanted: bool,
+    texts: [StringBuilder; 3],
+    problems: StringBuilder,
+    n_waiting: usize,
+    n_rows: u64,
+    n_unusable: u64,
+    first_problem: Option<Problem>,
+}
+
+/// Why a record cannot be used.
+enum Problem {
+    Missing { role: Role, found: Vec<String> },
+    Other(String),
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(
+        path: &'a str,
+        columns: &'a Columns,
+        emit: &'a mut dyn FnMut(RecordBatch) -> bool,
+    ) -> Rows<'a> {
+        Rows {
+            path,
+            columns,
+            emit,
+            wanted: true,
+            texts: Default::default(),
+            problems: StringBuilder::new(),
+            n_waiting: 0,
+            n_rows: 0,
+            n_unusable: 0,
+            first_problem: None,
+        }
+    }
+
+    /// Rows so far, which is the number of the next one.
+    pub(super) fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    /// Whether anybody still wants rows.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// A record that could be parsed; `found` names its columns and `place` its line, for a complaint.
+    pub(super) fn push(
+        &mut self,
+        record: &Record,
+        found: impl Fn() -> Vec<String>,
+        place: impl Fn() -> String,
+    ) {
+        match &record.instances {
+            None => self.push_one(record, None, found, place),
+            Some(instances) if instances.is_empty() => {
+                self.push_unreadable(format!("{}: it has no instances", place()))
+            }
+            Some(instances) => {
+                for instance in instances {
+                    self.push_one(instance, Some(record), &found, &place);
+                }
+            }
+        }
+    }
+
+    /// A record that cannot be used.
+    pub(super) fn push_unreadable(&mut self, problem: String) {
+        self.append([None; 3], Some(&problem));
+        self.complain(Problem::Other(problem));
+    }
+
+    /// A generated row. Returns whether to go on.
+    pub(super) fn push_pair(&mut self, instruction: &str, input: &str, output: &str) -> bool {
+        self.append([Some(instruction), Some(input), Some(output)], None);
+        self.wanted
+    }
+
+    /// Hands on the last rows of a file.
+    ///
+    /// # Errors
+    /// When the file had no usable record.
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.flush();
+        let path = self.path.to_owned();
+        if !self.wanted || self.n_unusable < self.n_rows {
+            return Ok(());
+        }
+        Err(match self.first_problem {
+            None => Error::SourceEmpty { path },
+            Some(Problem::Missing { role, found }) => Error::NoColumns {
+                path,
+                missing: described(role),
+                found,
+            },
+            Some(Problem::Other(first)) => Error::NothingReadable {
+                path,
+                n_records: self.n_rows,
+                first,
+            },
+        })
+    }
+
+    /// Hands on the last rows of a generator, which may have been asked for none.
+    pub(super) fn finish_generated(mut self) -> Result<()> {
+        self.flush();
+        Ok(())
+    }
+
+    /// The error for a source that cannot be read on.
+    pub(super) fn broken(&self, place: &str, source: impl Into<Cause>) -> Error {
+        let place = format!("{place}, after {} records", self.n_rows);
+        Error::SourceBroken {
+            path: self.path.to_owned(),
+            place,
+            source: source.into(),
+        }
+    }
+
+    /// The error for a column that holds no text.
+    pub(super) fn column_type(&self, column: &str, found: String) -> Error {
+        Error::ColumnType {
+            path: self.path.to_owned(),
+            column: column.to_owned(),
+            found,
+        }
+    }
+
+    /// The error for a file without a column of this role.
+    pub(super) fn no_column(&self, role: Role, found: Vec<String>) -> Error {
+        Error::NoColumns {
+            path: self.path.to_owned(),
+            missing: described(role),
+            found,
+        }
+    }
+
+    fn push_one(
+        &mut self,
+        record: &Record,
+        parent: Option<&Record>,
+        found: impl Fn() -> Vec<String>,
+        place: impl Fn() -> String,
+    ) {
+        let value = |role| {
+            record
+                .value(role)
+                .or_else(|| parent.and_then(|parent| parent.value(role)))
+        };
+        let missing = Role::ALL
+            .into_iter()
+            .find(|&role| self.columns.is_required(role) && value(role).is_none());
+        if let Some(role) = missing {
+            self.append(
+                [None; 3],
+                Some(&format!(
+                    "{}: it has no column for the {}",
+                    place(),
+                    described(role)
+                )),
+            );
+            self.complain(Problem::Missing {
+                role,
+                found: found(),
+            });
+            return;
+        }
+        let no_text = Role::ALL.into_iter().find_map(|role| match value(role) {
+            Some(Value::Other(found)) => Some((role, found)),
+            _ => None,
+        });
+        if let Some((role, found)) = no_text {
+            self.push_unreadable(format!(
+                "{}: its {} is {found}, not text",
+                place(),
+                described(role)
+            ));
+            return;
+        }
+        let text = |role| match value(role) {
+            Some(Value::Text(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        self.append(
+            [
+                text(Role::Instruction),
+                text(Role::Input),
+                text(Role::Output),
+            ],
+            None,
+        );
+    }
+
+    fn append(&mut self, texts: [Option<&str>; 3], problem: Option<&str>) {
+        for (builder, text) in self.texts.iter_mut().zip(texts) {
+            builder.append_option(text);
+        }
+        self.problems.append_option(problem);
+        self.n_waiting += 1;
+        self.n_rows += 1;
+        let n_bytes: usize = self
+            .texts
+            .iter()
+            .map(|builder| builder.values_slice().len())
+            .sum();
+        if self.n_waiting == ROWS_PER_BATCH || n_bytes >= BYTES_PER_BATCH {
+            self.flush();
+        }
+    }
+
+    fn complain(&mut self, problem: Problem) {
+        self.n_unusable += 1;
+        self.first_problem.get_or_insert(problem);
+    }
+
+    fn flush(&mut self) {
+        if self.n_waiting == 0 {
+            return;
+        }
+        let first = self.n_rows - self.n_waiting as u64;
+        let [instruction, input, output] = &mut self.texts;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(first..self.n_rows)),
+            Arc::new(instruction.finish()),
+            Arc::new(input.finish()),
+            Arc::new(output.finish()),
+            Arc::new(self.problems.finish()),
+        ];
+        self.n_waiting = 0;
+        let batch = RecordBatch::try_new(raw_schema(), columns)
+            .expect("the columns are those of the schema");
+        self.wanted = self.wanted && (self.emit)(batch);
+    }
+}
