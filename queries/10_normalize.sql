@@ -1,9 +1,10 @@
 -- One row shape from any source: texts are never null, placeholder inputs are gone, unusable rows carry their reason.
 --
 -- in   raw(source_row, instruction, input, output, problem)      the records of one source, in its order
--- out  source_idx, source_row, sample_id, instruction, input, output, reason, matched
+-- out  source_idx, kind, source_row, sample_id, instruction, input, output, reason, matched
 --      in the order of the source; `reason` is null for a usable row, `matched` says what is wrong with another
--- with $source_idx  BIGINT    the source's place in the table `sources`
+-- with $source_idx  BIGINT     the source's place in the table `sources`
+--      $kind        VARCHAR    what its samples are for: task | diverse | held_out
 --
 -- Kept text stays byte for byte what the source holds: nothing is trimmed.
 WITH texts AS (
@@ -17,6 +18,7 @@ WITH texts AS (
 )
 SELECT
     CAST($source_idx AS BIGINT) AS source_idx,
+    CAST($kind AS VARCHAR) AS kind,
     source_row,
     sample_id(instruction, input, output) AS sample_id,
     instruction,

@@ -1,8 +1,7 @@
 -- The order of the stream.
 --
--- in   deduped(source_idx, source_row, sample_id, first_source_idx, first_source_row)
+-- in   deduped(source_idx, kind, source_row, sample_id, first_source_idx, first_source_row)
 --      drawn(source_idx, source_row, sample_id, pass, draw)
---      sources(source_idx, kind, …)
 -- out  position, kind, source_idx, source_row, task_row, repeat
 --      `position` is 0, 1, 2, … without a gap
 -- with $order  VARCHAR            shuffled | strict
@@ -14,15 +13,12 @@
 -- shuffled  by a hash keyed with the seed, which is a uniform permutation.
 WITH tasks AS (
     SELECT
-        deduped.source_idx,
+        source_idx,
         source_row,
         sample_id,
-        CAST(row_number() OVER (ORDER BY deduped.source_idx, source_row) AS BIGINT) - 1 AS task_row
+        CAST(row_number() OVER (ORDER BY source_idx, source_row) AS BIGINT) - 1 AS task_row
     FROM deduped
-    JOIN sources ON sources.source_idx = deduped.source_idx
-    WHERE kind = 'task'
-        AND first_source_idx = deduped.source_idx
-        AND first_source_row = source_row
+    WHERE kind = 'task' AND first_source_idx = source_idx AND first_source_row = source_row
 ),
 draws AS (
     SELECT *, task_of_draw(CAST($ratio AS VARCHAR), draw) AS task_row

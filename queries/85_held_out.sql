@@ -1,14 +1,13 @@
 -- The rows that the fit and the evaluation measure on, of one kind.
 --
--- in   normalized(source_idx, source_row, sample_id, instruction, input, output, reason, …)
+-- in   normalized(source_idx, kind, source_row, sample_id, instruction, input, output, reason, …)
 --      pool(source_idx, source_row, held_out, …)
---      sources(source_idx, name, kind, …)
+--      sources(source_idx, name, …)
 -- out  kind, source, source_row, sample_id, instruction, input, output
 -- with $kind  VARCHAR    task: the usable rows of the held-out sources; diverse: the rows set aside from the pool
 WITH chosen AS (
-    SELECT 'task' AS kind, normalized.source_idx, source_row
+    SELECT 'task' AS kind, source_idx, source_row
     FROM normalized
-    JOIN sources ON sources.source_idx = normalized.source_idx
     WHERE kind = 'held_out' AND reason IS NULL
     UNION ALL
     SELECT 'diverse' AS kind, source_idx, source_row

@@ -265,6 +265,7 @@ impl Error {
             Error::NoManifest { .. } => {
                 "`delia-build --out DIR` makes one; an interrupted build goes on when its command is repeated".to_owned()
             }
+            Error::Sql { message } => sql_hint(message)?.to_owned(),
             Error::Damaged { .. } => "`delia-build --force` with the same settings builds it again".to_owned(),
             _ => return None,
         })
@@ -309,6 +310,18 @@ fn write_hint(source: &io::Error) -> Option<String> {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     );
     full.then(|| "make room, then repeat the command: it goes on where it stopped".to_owned())
+}
+
+fn sql_hint(message: &str) -> Option<&'static str> {
+    if message.contains("not supported: ") {
+        Some(
+            "a finished build is only read; SELECT, EXPLAIN, DESCRIBE and SHOW TABLES are understood",
+        )
+    } else if message.starts_with("table ") && message.ends_with("not found") {
+        Some("the tables are `shards`, `dropped`, `sources` and `held_out`")
+    } else {
+        None
+    }
 }
 
 fn quoted(names: &[String]) -> String {

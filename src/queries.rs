@@ -99,11 +99,12 @@ fn count(n: u64) -> ScalarValue {
 }
 
 /// `10_normalize.sql` for one source.
-pub fn normalize(source_idx: usize) -> Bound {
-    bound(
-        Query::Normalize,
-        vec![("source_idx", count(source_idx as u64))],
-    )
+pub fn normalize(source_idx: usize, kind: Kind) -> Bound {
+    let parameters = vec![
+        ("source_idx", count(source_idx as u64)),
+        ("kind", ScalarValue::from(kind.name())),
+    ];
+    bound(Query::Normalize, parameters)
 }
 
 /// `20_dedupe_exact.sql`

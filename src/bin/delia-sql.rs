@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::JsonArray;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use clap::{Parser, ValueEnum};
 use datafusion::execution::SendableRecordBatchStream;
@@ -112,7 +114,9 @@ async fn print(
             }
         }
         Format::Json => {
-            let mut writer = arrow::json::ArrayWriter::new(&mut *out);
+            let mut writer = WriterBuilder::new()
+                .with_explicit_nulls(true)
+                .build::<_, JsonArray>(&mut *out);
             while let Some(batch) = next().await? {
                 writer.write(&batch)?;
             }

@@ -65,11 +65,13 @@ pub(crate) fn run(engine: Engine, command: impl Future<Output = anyhow::Result<(
     };
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = command => outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
+            // Ctrl-C first, so that it is listened to before the command begins.
+            biased;
             _ = tokio::signal::ctrl_c() => {
                 eprintln!("interrupted; repeating the command goes on where it stopped");
                 ExitCode::from(INTERRUPTED)
             }
+            outcome = command => outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
         }
     });
     // Threads still reading ahead have nothing left to say.

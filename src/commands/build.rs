@@ -20,7 +20,7 @@ use crate::shards::{
     Use, Versions, shard_name,
 };
 use crate::sources::{self, Source};
-use crate::tables::{Engine, lift, raw_table, session};
+use crate::tables::{Engine, RawTable, lift, session};
 
 use super::allot::allot;
 use super::stages::{Stage, Stages, each_batch, register, write};
@@ -86,6 +86,7 @@ pub async fn build(
     let session = session(engine, &folder.stages())?;
     let mut line = Line {
         config,
+        out,
         stages: Stages {
             session: &session,
             folder: folder.stages(),
@@ -115,6 +116,7 @@ pub async fn build(
 /// The production line: the session with the tables made so far.
 struct Line<'a> {
     config: &'a BuildConfig,
+    out: &'a Path,
     stages: Stages<'a>,
     /// In the order task, diverse, held out; a source's place is its `source_idx`.
     sources: Vec<Source>,
@@ -187,16 +189,11 @@ impl Line<'_> {
         for source_idx in self.places(kind) {
             let source = &self.sources[source_idx];
             (self.progress)(Progress::Reading(source.name.clone()));
-            let session = self.stages.session;
-            let query = queries::normalize(source_idx);
-            let raw = raw_table(source.clone()).map_err(lift(query.query.file()))?;
-            session
-                .deregister_table("raw")
-                .map_err(lift(query.query.file()))?;
-            session
-                .register_table("raw", Arc::new(raw))
-                .map_err(lift(query.query.file()))?;
-            let stage = self.stages.run(&query, &[&source.fingerprint()]).await?;
+            let query = queries::normalize(source_idx, kind);
+            let raw = RawTable::register(self.stages.session, source.clone());
+            let raw = raw.map_err(lift(query.query.file()))?;
+            let stage = self.stages.run(&query, &[&source.fingerprint()]).await;
+            let stage = stage.map_err(|error| raw.failure().unwrap_or(error))?;
             self.normalized.push((source_idx, stage));
         }
         let stages: Vec<_> = self
@@ -443,7 +440,7 @@ impl Line<'_> {
     }
 
     fn register_sources(&self, weights: &BTreeMap<usize, f64>) -> Result<()> {
-        let texts = |text: fn(&Source) -> Option<&str>| -> ArrayRef {
+        let texts = |text: &dyn Fn(&Source) -> Option<String>| -> ArrayRef {
             Arc::new(self.sources.iter().map(text).collect::<StringArray>())
         };
         let columns: [(&str, ArrayRef); 7] = [
@@ -451,11 +448,11 @@ impl Line<'_> {
                 "source_idx",
                 Arc::new(Int64Array::from_iter_values(0..self.sources.len() as i64)),
             ),
-            ("name", texts(|source| Some(&source.name))),
-            ("path", texts(|source| Some(&source.path))),
-            ("kind", texts(|source| Some(source.kind.name()))),
-            ("blake3", texts(|source| source.blake3.as_deref())),
-            ("licence", texts(|source| source.licence.as_deref())),
+            ("name", texts(&|source| Some(source.name.clone()))),
+            ("path", texts(&|source| Some(source.path_from(self.out)))),
+            ("kind", texts(&|source| Some(source.kind.name().to_owned()))),
+            ("blake3", texts(&|source| source.blake3.clone())),
+            ("licence", texts(&|source| source.licence.clone())),
             (
                 "weight",
                 Arc::new(

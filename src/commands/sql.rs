@@ -7,12 +7,22 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::{DataFrame, SessionContext, col, concat, lit, lpad};
 use datafusion::sql::parser::DFParser;
+use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::error::{Error, Result};
 use crate::shards::{Manifest, shard_name};
 use crate::tables::{Engine, lift, session};
 
 use super::stages::register;
+
+/// What the engine puts before its messages.
+const PREFIXES: [&str; 5] = [
+    "External error: ",
+    "SQL error: ",
+    "Schema error: ",
+    "Error during planning: ",
+    "Execution error: ",
+];
 
 /// A finished build as tables: `shards`, `dropped`, `sources`, `held_out`.
 pub struct SqlTables {
@@ -104,20 +114,20 @@ pub async fn run(plan: DataFrame) -> Result<SendableRecordBatchStream> {
 
 /// What the engine said, without its own prefixes.
 pub fn in_words(error: DataFusionError) -> Error {
-    let message = error.strip_backtrace();
-    let prefixes = [
-        "External error: ",
-        "SQL error: ",
-        "Schema error: ",
-        "Error during planning: ",
-        "Execution error: ",
-    ];
-    let message = prefixes.iter().fold(message.as_str(), |message, prefix| {
-        message.strip_prefix(prefix).unwrap_or(message)
-    });
-    Error::Sql {
-        message: message.to_owned(),
-    }
+    let message = match error {
+        DataFusionError::SQL(error, _) => match *error {
+            ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+            ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
+        },
+        error => {
+            let message = error.strip_backtrace();
+            let bare = PREFIXES.iter().fold(message.as_str(), |message, prefix| {
+                message.strip_prefix(prefix).unwrap_or(message)
+            });
+            bare.replace("datafusion.public.", "")
+        }
+    };
+    Error::Sql { message }
 }
 
 /// Adds the column `shard`, the name of the file a row stands in: positions are dense, so the position says it.

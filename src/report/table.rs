@@ -1,6 +1,6 @@
 //! Cells become a table.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
 /// Characters of a cell shown on a terminal; a sample's text would fill the screen.
 const CELL_CHARACTERS: usize = 60;
@@ -17,10 +17,16 @@ pub enum Style {
 /// Draws a table; a column is aligned to the right where `is_number` says so.
 pub fn render(style: Style, header: &[String], is_number: &[bool], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_preset(match style {
-        Style::Terminal => presets::UTF8_HORIZONTAL_ONLY,
-        Style::Markdown => presets::ASCII_MARKDOWN,
-    });
+    match style {
+        Style::Markdown => {
+            table.load_preset(presets::ASCII_MARKDOWN);
+        }
+        Style::Terminal => {
+            table.load_preset(presets::NOTHING);
+            table.set_style(TableComponent::HeaderLines, '─');
+            table.set_style(TableComponent::MiddleHeaderIntersections, '─');
+        }
+    }
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|cell| shown(style, cell)));
     for row in rows {

@@ -21,7 +21,7 @@ const FILES: [&str; 4] = [RECIPE, PLAN, MANIFEST, "sources.parquet"];
 /// How far the build in a folder got.
 #[derive(Debug)]
 pub enum State {
-    /// Nothing is there.
+    /// Nothing is there, or nothing but the stages of a build that never got to its plan.
     Fresh,
     /// The same recipe was begun and not finished.
     Unfinished,
@@ -82,9 +82,14 @@ impl OutFolder {
             return Ok(State::Fresh);
         };
         if there != recipe {
+            // A build that never got to its plan has written nothing: whoever mends a source or a setting goes on here.
+            if manifest.is_none() && !self.path.join(PLAN).exists() {
+                return Ok(State::Fresh);
+            }
+            let difference = difference(&there, recipe);
             return Err(Error::FolderOtherBuild {
                 path: self.path.clone(),
-                difference: difference(&there, recipe),
+                difference,
             });
         }
         let Some(manifest) = manifest else {

@@ -138,3 +138,91 @@ fn append(journal: &mut File, shard: u64, entry: &FileEntry) -> std::io::Result<
     journal.write_all(line.as_bytes())?;
     journal.sync_data()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, FixedSizeBinaryArray, StringArray, UInt32Array, UInt64Array};
+
+    use super::*;
+
+    /// Rows whose texts are their own positions, so that any mistake of order shows.
+    fn rows(positions: std::ops::Range<u64>) -> RecordBatch {
+        let n = positions.clone().count();
+        let numbers = || -> ArrayRef { Arc::new(UInt64Array::from_iter_values(positions.clone())) };
+        let texts = || -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(
+                positions.clone().map(|position| position.to_string()),
+            ))
+        };
+        let ids = FixedSizeBinaryArray::try_from_iter(
+            positions
+                .clone()
+                .map(|position| u128::from(position).to_le_bytes()),
+        );
+        let columns: Vec<ArrayRef> = vec![
+            numbers(),
+            texts(),
+            texts(),
+            numbers(),
+            Arc::new(ids.expect("ids of one size")),
+            Arc::new(UInt64Array::new_null(n)),
+            Arc::new(StringArray::new_null(n)),
+            Arc::new(UInt32Array::from(vec![0; n])),
+            texts(),
+            texts(),
+            texts(),
+        ];
+        RecordBatch::try_new(shard_schema(), columns).expect("the shard schema")
+    }
+
+    #[test]
+    fn finished_shards_are_kept_and_the_stream_goes_on_behind_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = folder.path().join("journal");
+        let plan = Plan::new(0, 1_000, 100, &[]);
+        let resume = || ShardWriter::resume(folder.path(), &journal, &plan).expect("a writer");
+        let shard = |shard_idx| folder.path().join(shard_name(shard_idx));
+
+        let mut interrupted = resume();
+        interrupted.push(&rows(0..350)).expect("written");
+        drop(interrupted);
+        assert!(
+            shard(2).exists() && !shard(3).exists(),
+            "an unfinished shard is not in its place"
+        );
+        assert_eq!(resume().next_position(), 300);
+
+        // A torn shard and all behind it are written again.
+        let whole = fs::read(shard(1)).expect("a shard");
+        fs::write(shard(1), &whole[..whole.len() / 2]).expect("torn");
+        let mut resumed = resume();
+        assert_eq!(resumed.next_position(), 100);
+        resumed.push(&rows(100..117)).expect("written");
+        resumed.push(&rows(117..1_000)).expect("written");
+        let entries = resumed.finish().expect("finished");
+        assert_eq!(entries.len(), 10);
+        assert_eq!(
+            fs::read(shard(1)).expect("a shard"),
+            whole,
+            "batches of another size make the same bytes"
+        );
+        assert_eq!(resume().next_position(), 1_000);
+    }
+
+    #[test]
+    fn a_torn_journal_is_read_up_to_its_last_whole_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = folder.path().join("journal");
+        let plan = Plan::new(0, 300, 100, &[]);
+        let mut writer = ShardWriter::resume(folder.path(), &journal, &plan).expect("a writer");
+        writer.push(&rows(0..300)).expect("written");
+        drop(writer);
+        let text = fs::read_to_string(&journal).expect("a journal");
+        fs::write(&journal, &text[..text.len() - 10]).expect("torn");
+        let resumed = ShardWriter::resume(folder.path(), &journal, &plan).expect("a writer");
+        assert_eq!(resumed.next_position(), 200);
+    }
+}

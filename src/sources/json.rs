@@ -53,7 +53,11 @@ pub(super) fn read_lines(mut reader: impl BufRead, rows: &mut Rows<'_>) -> Resul
         let place = || format!("line {line_number}");
         match parsed {
             Ok(parsed) => parsed.push(rows, place),
-            Err(error) => rows.push_unreadable(format!("{}: {error}", place())),
+            Err(error) => {
+                // The parser saw this line alone.
+                let problem = error.to_string().replace("at line 1 column", "at column");
+                rows.push_unreadable(format!("{}: {problem}", place()));
+            }
         }
     }
     Ok(())

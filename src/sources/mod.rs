@@ -150,13 +150,17 @@ impl Source {
         format!("{content} {:?}", self.columns)
     }
 
-    fn freeze(&self, folder: &Path) -> SourceEntry {
-        let path = match &self.origin {
+    /// The path as the recipe in `folder` writes it: relative to the recipe.
+    pub fn path_from(&self, folder: &Path) -> String {
+        match &self.origin {
             Origin::File(path) => relative_to(path, folder),
             _ => self.path.clone(),
-        };
+        }
+    }
+
+    fn freeze(&self, folder: &Path) -> SourceEntry {
         SourceEntry {
-            path,
+            path: self.path_from(folder),
             name: Some(self.name.clone()),
             blake3: self.blake3.clone(),
             licence: self.licence.clone(),

@@ -1,0 +1,107 @@
+use std::path::PathBuf;
+
+use crate::delia::{Scratch, source_of, stream};
+
+/// The folder of real datasets, or `None`, said aloud.
+fn real_data(test: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("DELIA_REAL_DATA").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("SKIPPED {test}: DELIA_REAL_DATA does not name a folder of real datasets");
+    }
+    folder
+}
+
+#[test]
+fn translation_among_alpaca_holds_the_ratio() {
+    let Some(data) = real_data("translation_among_alpaca_holds_the_ratio") else {
+        return;
+    };
+    let path = |name: &str| data.join(name).to_string_lossy().into_owned();
+    let scratch = Scratch::new();
+    let (task, alpaca) = (
+        path("task/wmt21_en_is/dev-en-is.jsonl"),
+        path("diverse/alpaca_data.json.zst"),
+    );
+    let printed = scratch
+        .build(&["--task", &task, "--diverse", &alpaca, "--ratio", "520"])
+        .ok();
+    assert!(
+        printed.contains("520 requested, 520 achieved: 71 task rows, 36,920 diverse rows"),
+        "{printed}"
+    );
+    let rows = stream(&scratch.path().join("shards"));
+    assert_eq!(rows.iter().filter(|row| row.is_task()).count(), 71);
+    assert_eq!(rows.len(), 71 + 36_920);
+    for placeholder in ["N/A", "No input", "<no input>", "None"] {
+        assert!(
+            rows.iter().all(|row| row.input != placeholder),
+            "`{placeholder}` is no input"
+        );
+    }
+    let source = source_of(&scratch.path().join("shards"), "alpaca_data");
+    assert_eq!(source["rows_in"], 52_002);
+    assert_eq!(source["dropped_by_reason"]["empty_output"], 28);
+    let sql = "SELECT kind, count(*) AS n FROM shards GROUP BY kind ORDER BY kind";
+    assert_eq!(
+        scratch.sql(&["shards", sql, "--format", "csv"]).ok(),
+        "kind,n\ndiverse,36920\ntask,71\n"
+    );
+}
+
+#[test]
+fn every_real_file_with_a_prompt_and_a_response_is_a_source() {
+    let Some(data) = real_data("every_real_file_with_a_prompt_and_a_response_is_a_source") else {
+        return;
+    };
+    let path = |name: &str| data.join(name).to_string_lossy().into_owned();
+    let scratch = Scratch::new();
+    let diverse = path("diverse/*");
+    let tasks = [
+        path("task/wmt21_*/*.jsonl"),
+        path("task/halu_cot_json/*.jsonl"),
+        path("task/halu_cot_json/source/*"),
+    ];
+    let mut arguments = vec![
+        "--diverse",
+        &diverse,
+        "--ratio",
+        "1",
+        "--on-exhausted",
+        "error",
+        "--task",
+    ];
+    arguments.extend(tasks.iter().map(String::as_str));
+    arguments.extend([
+        "--map",
+        "train_labels_only:instruction=user_query,output=chatgpt_response",
+        "halueval_general_data:instruction=user_query,output=chatgpt_response",
+        "halueval_qa_multi-turn_data:input=knowledge,output=right_answer",
+        "halueval_qa_one-turn_data:input=knowledge,output=right_answer",
+    ]);
+    scratch.build(&arguments).ok();
+    let out = scratch.path().join("shards");
+    for (name, n_records) in [
+        ("alpaca_data", 52_002),
+        ("alpaca_gpt4_en_demo", 999),
+        ("code_alpaca_2k", 2_017),
+        ("gpteacher_codegen", 4_535),
+        ("gpteacher_roleplay", 3_146),
+        ("gsm8k_train", 7_473),
+        ("instruction_induction", 1_815),
+        ("seed_tasks", 175),
+        ("dev-en-is", 71),
+        ("test-is-en", 47),
+        ("test_Halu_CoT_JSON", 1_506),
+        ("train_labels_only", 3_001),
+        ("halueval_general_data", 4_507),
+        ("halueval_qa_one-turn_data", 500),
+    ] {
+        let source = source_of(&out, name);
+        assert_eq!(source["rows_in"], n_records, "{name}");
+        assert_eq!(
+            source["dropped_by_reason"]["unreadable"],
+            serde_json::Value::Null,
+            "{name}"
+        );
+    }
+}

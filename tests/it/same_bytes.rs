@@ -1,0 +1,169 @@
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::delia::{Scratch, hashes, samples};
+
+fn sources(scratch: &Scratch) {
+    scratch.file("task.jsonl", samples("task", 20));
+    scratch.file(
+        "diverse.jsonl",
+        samples("diverse", 900) + &samples("diverse", 100),
+    );
+}
+
+const ARGUMENTS: [&str; 9] = [
+    "--task",
+    "task.jsonl",
+    "--diverse",
+    "diverse.jsonl",
+    "procedural@300",
+    "--ratio",
+    "90",
+    "--rows-per-shard",
+    "300",
+];
+
+#[test]
+fn threads_and_batches_change_nothing_and_the_seed_everything() {
+    let scratch = Scratch::new();
+    sources(&scratch);
+    let built = |out: &str, more: &[&str]| {
+        scratch
+            .build(&[&ARGUMENTS[..], &["--out", out], more].concat())
+            .ok();
+        hashes(&scratch.path().join(out))
+    };
+    let first = built("a", &["--threads", "1", "--batch-rows", "512"]);
+    assert_eq!(
+        first.keys().filter(|name| name.starts_with("0000")).count(),
+        7
+    );
+    assert_eq!(
+        first,
+        built("b", &["--threads", "2", "--batch-rows", "8192"])
+    );
+    assert_eq!(first, built("c", &["--threads", "2", "--batch-rows", "7"]));
+    let other = built("d", &["--seed", "1"]);
+    assert!(
+        first
+            .iter()
+            .filter(|(name, _)| name.starts_with("0000"))
+            .all(|(name, hash)| other[name] != *hash)
+    );
+}
+
+#[test]
+fn the_frozen_recipe_builds_the_same_shards() {
+    let scratch = Scratch::new();
+    sources(&scratch);
+    scratch
+        .build(
+            &[
+                &ARGUMENTS,
+                &["--out", "a", "--order", "strict", "--seed", "3"][..],
+            ]
+            .concat(),
+        )
+        .ok();
+    scratch
+        .build(&["--recipe", "a/recipe.toml", "--out", "b"])
+        .ok();
+    assert_eq!(
+        hashes(&scratch.path().join("a")),
+        hashes(&scratch.path().join("b"))
+    );
+    scratch.file("diverse.jsonl", samples("changed", 900));
+    scratch
+        .build(&["--recipe", "a/recipe.toml", "--out", "c"])
+        .fails(
+            1,
+            &[
+                "has changed since the recipe was written",
+                "hint: `--accept-changed`",
+            ],
+        );
+    scratch
+        .build(&[
+            "--recipe",
+            "a/recipe.toml",
+            "--out",
+            "c",
+            "--accept-changed",
+        ])
+        .ok();
+}
+
+#[test]
+fn a_build_killed_at_any_moment_ends_with_the_same_bytes() {
+    let scratch = Scratch::new();
+    sources(&scratch);
+    let whole = {
+        scratch
+            .build(&[&ARGUMENTS[..], &["--out", "whole"][..]].concat())
+            .ok();
+        hashes(&scratch.path().join("whole"))
+    };
+    let command = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_delia-build"));
+        command
+            .args(ARGUMENTS)
+            .args(["--out", "killed"])
+            .current_dir(scratch.path());
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .stdin(Stdio::null());
+        command
+    };
+    let mut n_killed = 0;
+    for milliseconds in (20..).step_by(45) {
+        let mut child = command().spawn().expect("the binary runs");
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        if child
+            .try_wait()
+            .expect("a child")
+            .is_some_and(|status| status.success())
+        {
+            break;
+        }
+        child.kill().expect("a running child");
+        child.wait().expect("a child");
+        n_killed += 1;
+    }
+    assert!(n_killed >= 3, "the build was fast enough to escape");
+    assert_eq!(whole, hashes(&scratch.path().join("killed")));
+}
+
+#[test]
+fn a_full_disk_stops_the_build_and_loses_nothing() {
+    let scratch = Scratch::new();
+    sources(&scratch);
+    scratch
+        .build(&[&ARGUMENTS[..], &["--out", "whole"][..]].concat())
+        .ok();
+    // A limit on the size of files stands in for a full disk; the first stops a stage, the second a shard.
+    for blocks in ["4", "24"] {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(script)
+            .arg(env!("CARGO_BIN_EXE_delia-build"));
+        let ran = scratch.run(command.args(ARGUMENTS).args(["--out", "part"]));
+        ran.fails(
+            1,
+            &[
+                "could not write `part/",
+                "File too large",
+                "hint: make room, then repeat the command",
+            ],
+        );
+    }
+    scratch
+        .build(&[&ARGUMENTS[..], &["--out", "part"][..]].concat())
+        .ok();
+    assert_eq!(
+        hashes(&scratch.path().join("whole")),
+        hashes(&scratch.path().join("part"))
+    );
+}
