@@ -6,17 +6,15 @@
     reason = "a binary talks to its user"
 )]
 
+mod progress;
 mod talk;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
-use delia::commands::{self, Permissions, Progress};
+use delia::commands::{self, Permissions};
 use delia::config::{BuildConfig, BuildTable, Recipe};
-use indicatif::{ProgressBar, ProgressStyle};
 
 /// Build Parquet shards from a few task samples and many diverse ones
 ///
@@ -78,10 +76,10 @@ async fn build(arguments: Arguments) -> anyhow::Result<()> {
         force: arguments.force,
         accept_changed: arguments.accept_changed,
     };
-    let bar = progress_bar(arguments.general.quiet);
+    let bar = progress::bar(arguments.general.quiet);
     let engine = arguments.general.engine();
     let report = commands::build(&config, &arguments.out, permissions, engine, &|progress| {
-        show(&bar, &progress)
+        progress::show(&bar, &progress)
     })
     .await;
     bar.finish_and_clear();
@@ -92,32 +90,4 @@ async fn build(arguments: Arguments) -> anyhow::Result<()> {
         println!("{report}");
     }
     Ok(())
-}
-
-/// A progress line on stderr, if that is a terminal and talk is wanted.
-fn progress_bar(quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("a valid template"));
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
-}
-
-fn show(bar: &ProgressBar, progress: &Progress) {
-    match progress {
-        Progress::Reading(source) => bar.set_message(format!("reading {source}")),
-        Progress::Query(query) => bar.set_message(query.to_string()),
-        Progress::Writing { done, total } => {
-            if bar.length() != Some(*total) {
-                let style = ProgressStyle::with_template(
-                    "writing shards {wide_bar} {human_pos}/{human_len} rows, {eta} left",
-                );
-                bar.set_style(style.expect("a valid template"));
-                bar.set_length(*total);
-            }
-            bar.set_position(*done);
-        }
-    }
 }

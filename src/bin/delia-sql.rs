@@ -9,14 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use arrow::array::RecordBatch;
-use arrow::json::WriterBuilder;
-use arrow::json::writer::JsonArray;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use clap::{Parser, ValueEnum};
-use datafusion::execution::SendableRecordBatchStream;
+use clap::Parser;
 use delia::commands;
-use delia::report::{Style, render};
+use delia::report::{Format, RowPrinter};
 use futures::StreamExt;
 
 /// Query the shards of a build with SQL
@@ -48,19 +43,6 @@ struct Arguments {
     general: talk::General,
 }
 
-/// How rows are printed.
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// For a terminal; long cells are cut
-    Table,
-    /// RFC 4180, with a header
-    Csv,
-    /// An array of objects
-    Json,
-    /// A Markdown table
-    Markdown,
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.general.completions {
@@ -75,7 +57,12 @@ async fn query(arguments: Arguments) -> anyhow::Result<()> {
     let tables = commands::open(&folder, arguments.general.engine()).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for plan in tables.plan(&sql).await? {
-        print(commands::run(plan).await?, arguments.format, &mut out).await?;
+        let mut rows = commands::run(plan).await?;
+        let mut printer = RowPrinter::new(arguments.format, rows.schema(), &mut out)?;
+        while let Some(batch) = rows.next().await.transpose().map_err(commands::in_words)? {
+            printer.push(&batch)?;
+        }
+        printer.finish()?;
     }
     Ok(out.flush()?)
 }
@@ -96,72 +83,4 @@ fn statements(sql: Option<String>, file: Option<&Path>) -> anyhow::Result<String
             Ok(sql)
         }
     }
-}
-
-async fn print(
-    mut rows: SendableRecordBatchStream,
-    format: Format,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    let schema = rows.schema();
-    let mut next = async || rows.next().await.transpose().map_err(commands::in_words);
-    match format {
-        Format::Csv => {
-            let mut writer = arrow::csv::Writer::new(out);
-            writer.write(&RecordBatch::new_empty(schema))?;
-            while let Some(batch) = next().await? {
-                writer.write(&batch)?;
-            }
-        }
-        Format::Json => {
-            let mut writer = WriterBuilder::new()
-                .with_explicit_nulls(true)
-                .build::<_, JsonArray>(&mut *out);
-            while let Some(batch) = next().await? {
-                writer.write(&batch)?;
-            }
-            writer.finish()?;
-            writeln!(out)?;
-        }
-        Format::Table | Format::Markdown => {
-            let mut cells = Vec::new();
-            while let Some(batch) = next().await? {
-                cells.extend(texts(&batch)?);
-            }
-            let style = if matches!(format, Format::Table) {
-                Style::Terminal
-            } else {
-                Style::Markdown
-            };
-            let header: Vec<_> = schema
-                .fields()
-                .iter()
-                .map(|field| field.name().clone())
-                .collect();
-            let is_number: Vec<_> = schema
-                .fields()
-                .iter()
-                .map(|field| field.data_type().is_numeric())
-                .collect();
-            writeln!(out, "{}", render(style, &header, &is_number, &cells))?;
-        }
-    }
-    Ok(())
-}
-
-fn texts(batch: &RecordBatch) -> anyhow::Result<Vec<Vec<String>>> {
-    let options = FormatOptions::default();
-    let columns = batch
-        .columns()
-        .iter()
-        .map(|column| ArrayFormatter::try_new(column, &options));
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    Ok((0..batch.num_rows())
-        .map(|row| {
-            columns
-                .iter()
-                .map(|column| column.value(row).to_string())
-                .collect()
-        })
-        .collect())
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{Float64Type, UInt64Type};
+
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::prelude::{Expr, SessionContext, col, lit};
+use datafusion::prelude::{Expr, col, lit};
 
 use crate::config::{BuildConfig, DEFAULT_HELD_OUT_DIVERSE};
 use crate::error::{Error, Result};
@@ -16,14 +16,15 @@ use crate::queries::{self, Bound};
 use crate::report::{BuildReport, Outcome};
 use crate::sample::{Kind, shard_schema};
 use crate::shards::{
-    FileEntry, Manifest, OutFolder, PLAN, Plan, RECIPE, RatioRows, ShardWriter, SourceRows, State,
-    Use, Versions, shard_name,
+    FileEntry, Manifest, OutFolder, PLAN, Plan, RECIPE, RatioRows, ShardWriter, State, Versions,
+    shard_name,
 };
 use crate::sources::{self, Source};
 use crate::tables::{Engine, RawTable, lift, session};
 
+use super::account;
 use super::allot::allot;
-use super::stages::{Stage, Stages, each_batch, register, write};
+use super::stages::{Stage, Stages, each_batch, register_columns};
 
 /// Rows the procedural sampler generates for each one the ratio asks for: a choice, and room for what cleaning drops.
 const ROWS_PER_DRAW: u64 = 2;
@@ -107,7 +108,7 @@ pub async fn build(
         (PLAN.to_owned(), folder.write_plan(&plan)?),
     ]);
     files.extend(line.write_shards(&folder, &plan).await?);
-    files.extend(line.write_account(&folder, &drawn).await?);
+    files.extend(account::write_files(&session, &folder, progress).await?);
     let manifest = line.manifest(&folder, &drawn, plan, files).await?;
     folder.finish(&manifest)?;
     Ok(report(Outcome::Built, manifest))
@@ -285,33 +286,6 @@ impl Line<'_> {
         Ok((0..).map(shard_name).zip(shards).collect())
     }
 
-    /// Writes what stands beside the shards: what was dropped, what is measured on, what became of each source.
-    async fn write_account(
-        &self,
-        folder: &OutFolder,
-        drawn: &Drawn,
-    ) -> Result<BTreeMap<String, FileEntry>> {
-        self.register_sources(&weights(drawn))?;
-        let mut files = BTreeMap::new();
-        for (name, query) in [
-            ("dropped/00000.parquet", queries::dropped()),
-            ("held_out/task.parquet", queries::held_out(Kind::Task)),
-            ("held_out/diverse.parquet", queries::held_out(Kind::Diverse)),
-            ("sources.parquet", queries::sources()),
-        ] {
-            (self.progress)(Progress::Query(query.query.file()));
-            let entry = write(
-                self.stages.session,
-                &query,
-                &folder.path().join(name),
-                Use::Artefact,
-            )
-            .await?;
-            files.insert(name.to_owned(), entry);
-        }
-        Ok(files)
-    }
-
     async fn manifest(
         &self,
         folder: &OutFolder,
@@ -339,65 +313,10 @@ impl Line<'_> {
                     / f64::from(config.iterations),
             },
             plan,
-            sources: self.source_rows(folder).await?,
+            sources: account::source_rows(self.stages.session, folder.path(), &self.sources)
+                .await?,
             files,
         })
-    }
-
-    async fn source_rows(&self, folder: &OutFolder) -> Result<Vec<SourceRows>> {
-        let session = self.stages.session;
-        let path = |name: &str| vec![folder.path().join(name).to_string_lossy().into_owned()];
-        register(session, "dropped", path("dropped/00000.parquet")).await?;
-        let mut by_reason: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-        let query = queries::dropped_by_reason();
-        each_batch(query.plan(session).await?, &query, |batch| {
-            for row in 0..batch.num_rows() {
-                let of_source = by_reason
-                    .entry(text(&batch, "source", row).unwrap_or_default())
-                    .or_default();
-                of_source.insert(
-                    text(&batch, "reason", row).unwrap_or_default(),
-                    number(&batch, "rows", row),
-                );
-            }
-            Ok(())
-        })
-        .await?;
-        let kinds: BTreeMap<_, _> = self
-            .sources
-            .iter()
-            .map(|source| (source.name.as_str(), source.kind))
-            .collect();
-        let mut rows = Vec::new();
-        let query = queries::sources();
-        each_batch(query.plan(session).await?, &query, |batch| {
-            for row in 0..batch.num_rows() {
-                let source = text(&batch, "source", row).unwrap_or_default();
-                rows.push(SourceRows {
-                    kind: kinds[source.as_str()],
-                    path: text(&batch, "path", row).unwrap_or_default(),
-                    blake3: text(&batch, "blake3", row),
-                    licence: text(&batch, "licence", row),
-                    weight: batch["weight"]
-                        .as_primitive::<Float64Type>()
-                        .iter()
-                        .nth(row)
-                        .flatten(),
-                    rows_in: number(&batch, "rows_in", row),
-                    kept: number(&batch, "kept", row),
-                    dropped: number(&batch, "dropped", row),
-                    dropped_by_reason: by_reason.remove(&source).unwrap_or_default(),
-                    unused: number(&batch, "unused", row),
-                    used: number(&batch, "used", row),
-                    held_out: number(&batch, "held_out", row),
-                    repeats: number(&batch, "repeats", row),
-                    source,
-                });
-            }
-            Ok(())
-        })
-        .await?;
-        Ok(rows)
     }
 
     fn places(&self, kind: Kind) -> Vec<usize> {
@@ -498,33 +417,4 @@ fn weights(drawn: &Drawn) -> BTreeMap<usize, f64> {
         .iter()
         .map(|&(source_idx, _, n_draws)| (source_idx, share(n_draws)))
         .collect()
-}
-
-/// Makes a few columns a table, in place of one of the same name.
-fn register_columns<const N: usize>(
-    session: &SessionContext,
-    table: &'static str,
-    columns: [(&str, ArrayRef); N],
-) -> Result<()> {
-    let batch = RecordBatch::try_from_iter_with_nullable(
-        columns.map(|(name, column)| (name, column, true)),
-    );
-    let registered = batch.map_err(Into::into).and_then(|batch| {
-        session.deregister_table(table)?;
-        session.register_batch(table, batch)
-    });
-    registered.map(drop).map_err(lift(table))
-}
-
-fn text(batch: &RecordBatch, column: &str, row: usize) -> Option<String> {
-    batch[column]
-        .as_string::<i32>()
-        .iter()
-        .nth(row)
-        .flatten()
-        .map(str::to_owned)
-}
-
-fn number(batch: &RecordBatch, column: &str, row: usize) -> u64 {
-    batch[column].as_primitive::<UInt64Type>().value(row)
 }

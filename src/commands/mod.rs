@@ -1,5 +1,6 @@
 //! One function a command: the order of the queries.
 
+mod account;
 mod allot;
 mod build;
 mod sql;

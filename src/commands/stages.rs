@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
 use futures::StreamExt;
 
@@ -119,4 +119,23 @@ pub(super) async fn each_batch(
         receive(batch.map_err(lift(query))?)?;
     }
     Ok(())
+}
+
+/// Makes a few columns a table, in place of one of the same name.
+///
+/// # Errors
+/// When the session refuses the table.
+pub(super) fn register_columns<const N: usize>(
+    session: &SessionContext,
+    table: &'static str,
+    columns: [(&str, ArrayRef); N],
+) -> Result<()> {
+    let batch = RecordBatch::try_from_iter_with_nullable(
+        columns.map(|(name, column)| (name, column, true)),
+    );
+    let registered = batch.map_err(Into::into).and_then(|batch| {
+        session.deregister_table(table)?;
+        session.register_batch(table, batch)
+    });
+    registered.map(drop).map_err(lift(table))
 }

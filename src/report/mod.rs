@@ -3,7 +3,8 @@
 //! Polars pivots, joins and sorts the small frames shown here; it never reads shards.
 
 mod build;
+mod rows;
 mod table;
 
 pub use build::{BuildReport, Outcome};
-pub use table::{Style, render};
+pub use rows::{Format, RowPrinter};

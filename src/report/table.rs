@@ -7,7 +7,7 @@ const CELL_CHARACTERS: usize = 60;
 
 /// How a table is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(super) enum Style {
     /// For a terminal: long cells are cut, line breaks shown as `⏎`.
     Terminal,
     /// A Markdown table: nothing is cut, line breaks are `<br>`, and bars are escaped.
@@ -15,7 +15,12 @@ pub enum Style {
 }
 
 /// Draws a table; a column is aligned to the right where `is_number` says so.
-pub fn render(style: Style, header: &[String], is_number: &[bool], rows: &[Vec<String>]) -> String {
+pub(super) fn render(
+    style: Style,
+    header: &[String],
+    is_number: &[bool],
+    rows: &[Vec<String>],
+) -> String {
     let mut table = Table::new();
     match style {
         Style::Markdown => {

@@ -1,0 +1,36 @@
+//! The progress of a build, on one line of the terminal.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use delia::commands::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A progress line on stderr, if that is a terminal and talk is wanted.
+pub(crate) fn bar(quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("a valid template"));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// Shows what the build is doing.
+pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
+    match progress {
+        Progress::Reading(source) => bar.set_message(format!("reading {source}")),
+        Progress::Query(query) => bar.set_message(query.to_string()),
+        Progress::Writing { done, total } => {
+            if bar.length() != Some(*total) {
+                let style = ProgressStyle::with_template(
+                    "writing shards {wide_bar} {human_pos}/{human_len} rows, {eta} left",
+                );
+                bar.set_style(style.expect("a valid template"));
+                bar.set_length(*total);
+            }
+            bar.set_position(*done);
+        }
+    }
+}
