@@ -4,8 +4,9 @@
 -- out  source_idx, source_row, sample_id, held_out
 -- with $n_rows  BIGINT    rows to set aside
 --
--- An id is a hash, so the smallest ids are a random choice that no seed moves: builds that differ only in seed, ratio or
--- order are measured on the same rows.
+-- An id is a hash, so the smallest ids are a random choice that no seed moves: builds over the same files are measured on
+-- the same rows, whatever their seed, ratio and order. What a generator yields depends on the seed and, unless its rows are
+-- fixed, on the ratio; so does what is held out of it.
 WITH kept AS (
     SELECT source_idx, source_row, sample_id
     FROM deduped

@@ -68,6 +68,20 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A pipe or device where a file was expected.
+    #[error("`{}` is not a regular file", path.display())]
+    SourceNoFile {
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// A file that somebody wrote to while it was read.
+    #[error("source `{path}` was written to while it was read")]
+    SourceChanging {
+        /// The source.
+        path: String,
+    },
+
     /// The same file named twice.
     #[error("source `{path}` is given twice")]
     SourceTwice {
@@ -246,9 +260,18 @@ impl Error {
             Error::SourceFolder { path } => format!("name its files: `{}/*.jsonl`", path.display()),
             Error::SourceTwice { .. } => "each sample is used as often as the ratio needs it; name every file once".to_owned(),
             Error::SourceFormat { .. } => {
-                "sources are JSON arrays, JSON Lines, CSV with a header or Parquet, each plain, gzip or zstd".to_owned()
+                "sources are JSON arrays, JSON Lines (an object a line), CSV with a header or Parquet, each plain, gzip or zstd".to_owned()
             }
-            Error::SourceBroken { .. } => "a download may have been cut off; fetch the file again".to_owned(),
+            Error::SourceBroken { source, .. } if is_cut_off(source) => {
+                "a download may have been cut off; fetch the file again".to_owned()
+            }
+            Error::SourceBroken { .. } => {
+                "mend the file, or turn it into JSON Lines, where a bad record is dropped and counted".to_owned()
+            }
+            Error::SourceNoFile { .. } => {
+                "a source is read twice, to hash and to parse it; write it to a file first".to_owned()
+            }
+            Error::SourceChanging { .. } => "repeat the command when the file is complete".to_owned(),
             Error::NoColumns { .. } => {
                 "say which columns to read: `--map instruction=COLUMN,output=COLUMN` (and `input=COLUMN`)".to_owned()
             }
@@ -310,6 +333,14 @@ fn write_hint(source: &io::Error) -> Option<String> {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     );
     full.then(|| "make room, then repeat the command: it goes on where it stopped".to_owned())
+}
+
+/// Whether a reader met the end where something had to follow.
+fn is_cut_off(cause: &Cause) -> bool {
+    let of_io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    let of_json = cause.downcast_ref::<serde_json::Error>();
+    let kind = of_io.or(of_json.and_then(serde_json::Error::io_error_kind));
+    kind == Some(io::ErrorKind::UnexpectedEof) || of_json.is_some_and(serde_json::Error::is_eof)
 }
 
 fn sql_hint(message: &str) -> Option<&'static str> {

@@ -59,6 +59,8 @@ queries! {
     Sources = "90_sources.sql",
     /// How many rows each source lost to which reason.
     DroppedByReason = "inspect/dropped_by_reason.sql",
+    /// The stream with the names of its files.
+    NamedShards = "inspect/shards.sql",
 }
 
 /// A query with values for its parameters.
@@ -161,4 +163,12 @@ pub fn sources() -> Bound {
 /// `inspect/dropped_by_reason.sql`
 pub fn dropped_by_reason() -> Bound {
     bound(Query::DroppedByReason, vec![])
+}
+
+/// `inspect/shards.sql`
+pub fn named_shards(rows_per_shard: u64) -> Bound {
+    bound(
+        Query::NamedShards,
+        vec![("rows_per_shard", ScalarValue::from(rows_per_shard))],
+    )
 }

@@ -9,12 +9,16 @@
 mod progress;
 mod talk;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use delia::commands::{self, Permissions};
 use delia::config::{BuildConfig, BuildTable, Recipe};
+
+/// What Ctrl-C means for a build.
+const INTERRUPTED: &str = "interrupted; repeating the command goes on where it stopped";
 
 /// Build Parquet shards from a few task samples and many diverse ones
 ///
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.general.completions {
         Some(shell) => talk::complete::<Arguments>(shell),
-        None => talk::run(arguments.general.engine(), build(arguments)),
+        None => talk::run(arguments.general.engine(), INTERRUPTED, || build(arguments)),
     }
 }
 
@@ -85,9 +89,9 @@ async fn build(arguments: Arguments) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let report = report?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
     } else if !arguments.general.quiet {
-        println!("{report}");
+        writeln!(io::stdout(), "{report}")?;
     }
     Ok(())
 }

@@ -39,6 +39,10 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 
+    /// The same as `--format json`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+
     #[command(flatten)]
     general: talk::General,
 }
@@ -47,18 +51,25 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.general.completions {
         Some(shell) => talk::complete::<Arguments>(shell),
-        None => talk::run(arguments.general.engine(), query(arguments)),
+        None => talk::run(arguments.general.engine(), "interrupted", || {
+            query(arguments)
+        }),
     }
 }
 
 async fn query(arguments: Arguments) -> anyhow::Result<()> {
     let folder = arguments.folder.expect("clap requires it");
+    let format = if arguments.json {
+        Format::Json
+    } else {
+        arguments.format
+    };
     let sql = statements(arguments.sql, arguments.file.as_deref())?;
-    let tables = commands::open(&folder, arguments.general.engine()).await?;
+    let tables = commands::open(&folder, arguments.general.engine(), &std::env::temp_dir()).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for plan in tables.plan(&sql).await? {
         let mut rows = commands::run(plan).await?;
-        let mut printer = RowPrinter::new(arguments.format, rows.schema(), &mut out)?;
+        let mut printer = RowPrinter::new(format, rows.schema(), &mut out)?;
         while let Some(batch) = rows.next().await.transpose().map_err(commands::in_words)? {
             printer.push(&batch)?;
         }

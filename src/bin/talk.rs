@@ -1,12 +1,16 @@
 //! How every binary talks: errors with their hint, exit codes, completions. stdout is data, stderr is talk.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::thread;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 use delia::error::Error;
 use delia::tables::Engine;
+
+/// The exit code of a command that met a bug of ours, as Rust has it.
+const PANICKED: u8 = 101;
 
 /// The exit code of a command that was interrupted.
 const INTERRUPTED: u8 = 130;
@@ -49,7 +53,16 @@ impl General {
 }
 
 /// Runs a command to its end, or to Ctrl-C, and says how it ended.
-pub(crate) fn run(engine: Engine, command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+///
+/// The command has a thread of its own: however long it computes without a pause, Ctrl-C is heard.
+pub(crate) fn run<F>(
+    engine: Engine,
+    interrupted: &str,
+    command: impl FnOnce() -> F + Send + 'static,
+) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(engine.threads)
         .build_global();
@@ -63,18 +76,31 @@ pub(crate) fn run(engine: Engine, command: impl Future<Output = anyhow::Result<(
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
+    let handle = runtime.handle().clone();
+    let (done, finished) = tokio::sync::oneshot::channel();
     let outcome = runtime.block_on(async {
+        let ctrl_c = tokio::signal::ctrl_c();
+        tokio::pin!(ctrl_c);
+        // Polled once before the command begins, so that no Ctrl-C is missed.
+        if futures::poll!(&mut ctrl_c).is_pending() {
+            let body = move || drop(done.send(handle.block_on(command())));
+            if let Err(error) = thread::Builder::new().stack_size(STACK_BYTES).spawn(body) {
+                return fail(&error.into());
+            }
+        }
         tokio::select! {
-            // Ctrl-C first, so that it is listened to before the command begins.
-            biased;
-            _ = tokio::signal::ctrl_c() => {
-                eprintln!("interrupted; repeating the command goes on where it stopped");
+            outcome = finished => match outcome {
+                Ok(outcome) => outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
+                // The thread panicked, and has said so.
+                Err(_) => ExitCode::from(PANICKED),
+            },
+            _ = &mut ctrl_c => {
+                eprintln!("{interrupted}");
                 ExitCode::from(INTERRUPTED)
             }
-            outcome = command => outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
         }
     });
-    // Threads still reading ahead have nothing left to say.
+    // Threads still at work have nothing left to say.
     runtime.shutdown_background();
     outcome
 }
@@ -83,8 +109,12 @@ pub(crate) fn run(engine: Engine, command: impl Future<Output = anyhow::Result<(
 pub(crate) fn complete<C: CommandFactory>(shell: Shell) -> ExitCode {
     let mut command = C::command();
     let name = command.get_name().to_owned();
-    clap_complete::generate(shell, &mut command, name, &mut io::stdout());
-    ExitCode::SUCCESS
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    match io::stdout().write_all(&script) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.into()),
+    }
 }
 
 /// Whether the reader of our output has gone, as `head` does when it has seen enough.

@@ -51,8 +51,7 @@ pub(super) async fn source_rows(
     folder: &Path,
     sources: &[Source],
 ) -> Result<Vec<SourceRows>> {
-    let dropped = folder.join(DROPPED).to_string_lossy().into_owned();
-    register(session, "dropped", vec![dropped]).await?;
+    register(session, "dropped", &[folder.join(DROPPED)]).await?;
     let mut by_reason: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     let query = queries::dropped_by_reason();
     each_batch(query.plan(session).await?, &query, |batch| {

@@ -10,7 +10,7 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, Str
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{Expr, col, lit};
 
-use crate::config::{BuildConfig, DEFAULT_HELD_OUT_DIVERSE};
+use crate::config::BuildConfig;
 use crate::error::{Error, Result};
 use crate::queries::{self, Bound};
 use crate::report::{BuildReport, Outcome};
@@ -28,6 +28,9 @@ use super::stages::{Stage, Stages, each_batch, register_columns};
 
 /// Rows the procedural sampler generates for each one the ratio asks for: a choice, and room for what cleaning drops.
 const ROWS_PER_DRAW: u64 = 2;
+
+/// Rows of the pool for each one set aside, at the least: a small pool is not spent on measuring.
+const MIN_POOL_PER_HELD_OUT: u64 = 10;
 
 /// What a build is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,19 +74,21 @@ pub async fn build(
     let sources = sources::resolve(config, permissions.accept_changed)?;
     let folder = OutFolder::lock(out)?;
     let recipe = config.freeze(sources::freeze(&sources, out)).to_toml();
-    if permissions.force {
-        folder.clear()?;
-    }
     let report = |outcome, manifest| BuildReport {
         out: out.to_owned(),
         outcome,
         elapsed: started.elapsed(),
         manifest,
     };
-    if let State::Complete(manifest) = folder.state(&recipe)? {
+    // What is to be replaced stays until the draw has succeeded.
+    let replaces = permissions.force && folder.holds_a_build()?;
+    if replaces {
+        folder.make_stages()?;
+    } else if let State::Complete(manifest) = folder.state(&recipe)? {
         return Ok(report(Outcome::UpToDate, *manifest));
+    } else {
+        folder.begin(&recipe)?;
     }
-    let recipe = folder.begin(&recipe)?;
     let session = session(engine, &folder.stages())?;
     let mut line = Line {
         config,
@@ -97,6 +102,10 @@ pub async fn build(
         progress,
     };
     let drawn = line.draw().await?;
+    if replaces {
+        folder.clear()?;
+    }
+    let recipe = folder.begin(&recipe)?;
     let plan = Plan::new(
         drawn.n_tasks,
         drawn.n_diverse(),
@@ -216,19 +225,10 @@ impl Line<'_> {
 
     async fn hold_out(&self, deduped: &Stage) -> Result<Stage> {
         let n_kept: u64 = self.count_first(Kind::Diverse).await?.values().sum();
-        let n_rows = match self.config.held_out_diverse {
-            Some(n_rows) if n_rows >= n_kept && n_rows > 0 => {
-                return Err(Error::Setting {
-                    key: "held-out-diverse",
-                    problem: format!(
-                        "{n_rows} rows are to be set aside, {n_kept} are left after cleaning"
-                    ),
-                    hint: "the default is 500, at most a tenth of the pool".to_owned(),
-                });
-            }
-            Some(n_rows) => n_rows,
-            None => DEFAULT_HELD_OUT_DIVERSE.min(n_kept / 10),
-        };
+        let n_rows = self
+            .config
+            .held_out_diverse
+            .min(n_kept / MIN_POOL_PER_HELD_OUT);
         self.run("pool", &queries::hold_out(n_rows), &[&deduped.key])
             .await
     }
@@ -252,7 +252,7 @@ impl Line<'_> {
     }
 
     /// Runs a query as a stage and makes its rows a table.
-    async fn run(&self, table: &str, query: &Bound, inputs: &[&str]) -> Result<Stage> {
+    async fn run(&self, table: &'static str, query: &Bound, inputs: &[&str]) -> Result<Stage> {
         (self.progress)(Progress::Query(query.query.file()));
         let stage = self.stages.run(query, inputs).await?;
         self.stages

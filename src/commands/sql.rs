@@ -5,11 +5,12 @@ use std::path::Path;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
-use datafusion::prelude::{DataFrame, SessionContext, col, concat, lit, lpad};
+use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::DFParser;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::error::{Error, Result};
+use crate::queries;
 use crate::shards::{Manifest, shard_name};
 use crate::tables::{Engine, lift, session};
 
@@ -29,47 +30,34 @@ pub struct SqlTables {
     session: SessionContext,
 }
 
-/// Opens the build in `folder`, comparing every file's size with the manifest.
+/// Opens the build in `folder`, comparing every file's size with the manifest. What does not fit in memory goes to `scratch`.
 ///
 /// # Errors
 /// [`Error::NoManifest`] for an unfinished build, [`Error::Damaged`] for a torn or missing file.
-pub async fn open(folder: &Path, engine: Engine) -> Result<SqlTables> {
+pub async fn open(folder: &Path, engine: Engine, scratch: &Path) -> Result<SqlTables> {
     let manifest = Manifest::open(folder)?;
-    let session = session(engine, &std::env::temp_dir())?;
-    let paths = |belongs: &dyn Fn(&str) -> bool| -> Vec<String> {
+    let session = session(engine, scratch)?;
+    let below = |prefix: &str| -> Vec<_> {
         let names = manifest
             .files
             .keys()
-            .filter(|name| name.ends_with(".parquet") && belongs(name));
-        names
-            .map(|name| folder.join(name).to_string_lossy().into_owned())
-            .collect()
+            .filter(|name| name.starts_with(prefix));
+        names.map(|name| folder.join(name)).collect()
     };
-    register(
-        &session,
-        "dropped",
-        paths(&|name| name.starts_with("dropped/")),
-    )
-    .await?;
-    register(
-        &session,
-        "held_out",
-        paths(&|name| name.starts_with("held_out/")),
-    )
-    .await?;
-    register(
-        &session,
-        "sources",
-        paths(&|name| name == "sources.parquet"),
-    )
-    .await?;
+    register(&session, "dropped", &below("dropped/")).await?;
+    register(&session, "held_out", &below("held_out/")).await?;
+    register(&session, "sources", &below("sources.parquet")).await?;
     let shards: Vec<_> = (0..manifest.plan.shards)
-        .map(|idx| folder.join(shard_name(idx)).to_string_lossy().into_owned())
+        .map(|shard_idx| folder.join(shard_name(shard_idx)))
         .collect();
-    register(&session, "shards", shards).await?;
-    name_shards(&session, manifest.plan.rows_per_shard)
-        .await
-        .map_err(lift("the table `shards`"))?;
+    register(&session, "stream", &shards).await?;
+    let named = queries::named_shards(manifest.plan.rows_per_shard)
+        .plan(&session)
+        .await?;
+    let renamed = session
+        .register_table("shards", named.into_view())
+        .and_then(|_| session.deregister_table("stream"));
+    renamed.map_err(lift("shards"))?;
     Ok(SqlTables { session })
 }
 
@@ -80,6 +68,11 @@ impl SqlTables {
     /// [`Error::Sql`] in the engine's words, for anything that cannot be planned or would write.
     pub async fn plan(&self, sql: &str) -> Result<Vec<DataFrame>> {
         let statements = DFParser::parse_sql(sql).map_err(in_words)?;
+        if statements.is_empty() {
+            return Err(Error::Sql {
+                message: "there is no statement to run".to_owned(),
+            });
+        }
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
@@ -114,9 +107,11 @@ pub async fn run(plan: DataFrame) -> Result<SendableRecordBatchStream> {
 
 /// What the engine said, without its own prefixes.
 pub fn in_words(error: DataFusionError) -> Error {
-    let message = match error {
-        DataFusionError::SQL(error, _) => match *error {
-            ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+    let message = match error.find_root() {
+        DataFusionError::SQL(error, _) => match error.as_ref() {
+            ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+                message.clone()
+            }
             ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
         },
         error => {
@@ -128,21 +123,4 @@ pub fn in_words(error: DataFusionError) -> Error {
         }
     };
     Error::Sql { message }
-}
-
-/// Adds the column `shard`, the name of the file a row stands in: positions are dense, so the position says it.
-async fn name_shards(
-    session: &SessionContext,
-    rows_per_shard: u64,
-) -> datafusion::error::Result<()> {
-    let shards = session.table("shards").await?;
-    let number = datafusion::prelude::cast(
-        col("position") / lit(rows_per_shard),
-        arrow::datatypes::DataType::Utf8,
-    );
-    let name = concat(vec![lpad(vec![number, lit(5), lit("0")]), lit(".parquet")]);
-    let named = shards.with_column("shard", name)?;
-    session.deregister_table("shards")?;
-    session.register_table("shards", named.into_view())?;
-    Ok(())
 }

@@ -1,10 +1,15 @@
 //! Finished queries of an interrupted build are used again: each result is a file named after everything that decides it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
+use datafusion::datasource::file_format::options::ReadOptions;
+use datafusion::datasource::listing::{ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::error::DataFusionError;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
 use futures::StreamExt;
+use url::Url;
 
 use crate::error::Result;
 use crate::queries::Bound;
@@ -56,12 +61,9 @@ impl Stages<'_> {
     ///
     /// # Errors
     /// When a stage file cannot be opened.
-    pub(super) async fn register(&self, table: &str, stages: &[Stage]) -> Result<()> {
-        let paths: Vec<_> = stages
-            .iter()
-            .map(|stage| stage.path.to_string_lossy().into_owned())
-            .collect();
-        register(self.session, table, paths).await
+    pub(super) async fn register(&self, table: &'static str, stages: &[Stage]) -> Result<()> {
+        let paths: Vec<_> = stages.iter().map(|stage| stage.path.clone()).collect();
+        register(self.session, table, &paths).await
     }
 }
 
@@ -71,20 +73,30 @@ impl Stages<'_> {
 /// When a file cannot be opened.
 pub(super) async fn register(
     session: &SessionContext,
-    table: &str,
-    paths: Vec<String>,
+    table: &'static str,
+    paths: &[PathBuf],
 ) -> Result<()> {
-    let rows = session
-        .read_parquet(paths, ParquetReadOptions::default())
-        .await
-        .map_err(lift("its stage files"))?;
-    session
-        .deregister_table(table)
-        .map_err(lift("its stage files"))?;
-    session
-        .register_table(table, rows.into_view())
-        .map_err(lift("its stage files"))?;
-    Ok(())
+    let registered = async {
+        // As URLs: the engine would take a `*` or `[` in a path for a pattern.
+        let urls = paths
+            .iter()
+            .map(|path| file_url(path))
+            .collect::<datafusion::error::Result<_>>()?;
+        let options = ParquetReadOptions::default()
+            .to_listing_options(&session.copied_config(), session.copied_table_options());
+        let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options);
+        let rows = ListingTable::try_new(config.infer_schema(&session.state()).await?)?;
+        session.deregister_table(table)?;
+        session.register_table(table, Arc::new(rows))
+    };
+    registered.await.map(drop).map_err(lift(table))
+}
+
+fn file_url(path: &Path) -> datafusion::error::Result<ListingTableUrl> {
+    let url = Url::from_file_path(std::path::absolute(path)?);
+    let url =
+        url.map_err(|()| DataFusionError::Plan(format!("`{}` is no path", path.display())))?;
+    ListingTableUrl::try_new(url, None)
 }
 
 /// Runs a query and writes its rows to `path`.
@@ -98,7 +110,7 @@ pub(super) async fn write(
     used_as: Use,
 ) -> Result<FileEntry> {
     let plan = bound.plan(session).await?;
-    let schema = std::sync::Arc::clone(plan.schema().inner());
+    let schema = Arc::clone(plan.schema().inner());
     let mut file = FileWriter::create(path, &schema, used_as)?;
     each_batch(plan, bound, |batch| file.push(batch)).await?;
     file.finish()

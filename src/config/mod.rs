@@ -28,7 +28,7 @@ pub const DEFAULT_DIVERSE: &str = "procedural";
 pub const DEFAULT_ITERATIONS: u32 = 1;
 /// Rows in a shard: small enough to look at, large enough that 10 million rows are 611 files.
 pub const DEFAULT_ROWS_PER_SHARD: u64 = 16_384;
-/// Diverse rows set aside to measure on, but never more than a tenth of the pool unless asked for.
+/// Diverse rows set aside to measure on; never more than a tenth of the pool.
 pub const DEFAULT_HELD_OUT_DIVERSE: u64 = 500;
 
 /// Everything that decides the bytes of a build, and nothing that does not.
@@ -40,8 +40,8 @@ pub struct BuildConfig {
     pub diverse: Vec<SourceEntry>,
     /// Task samples kept away from training.
     pub held_out: Vec<SourceEntry>,
-    /// Diverse rows set aside; `None` for the default, which spares small pools.
-    pub held_out_diverse: Option<u64>,
+    /// Diverse rows set aside to measure on; a pool gives at most a tenth.
+    pub held_out_diverse: u64,
     /// Diverse samples per task sample and iteration.
     pub ratio: Ratio,
     /// How often the draw after each task sample is repeated.
@@ -115,7 +115,7 @@ impl BuildConfig {
             build, fit, eval, ..
         } = recipe;
         let build = build.unwrap_or_default();
-        let own_task = !build.task.is_empty();
+        let own_task = build.task.iter().any(|entry| entry.path != DEFAULT_TASK);
         let default_to = |entries: Vec<SourceEntry>, default: Option<&str>| match default {
             Some(default) if entries.is_empty() => vec![SourceEntry::from_spec(default)],
             _ => entries,
@@ -124,7 +124,7 @@ impl BuildConfig {
             task: default_to(build.task, Some(DEFAULT_TASK)),
             diverse: default_to(build.diverse, Some(DEFAULT_DIVERSE)),
             held_out: default_to(build.held_out, (!own_task).then_some(DEFAULT_TASK_HELD_OUT)),
-            held_out_diverse: build.held_out_diverse,
+            held_out_diverse: build.held_out_diverse.unwrap_or(DEFAULT_HELD_OUT_DIVERSE),
             ratio: build.ratio.unwrap_or(Ratio::PAPER),
             iterations: build.iterations.unwrap_or(DEFAULT_ITERATIONS),
             order: build.order.unwrap_or_default(),
@@ -183,7 +183,7 @@ impl BuildConfig {
                 on_exhausted: Some(self.on_exhausted),
                 rows_per_shard: Some(self.rows_per_shard),
                 special_token: Some(self.special_tokens.clone()),
-                held_out_diverse: self.held_out_diverse,
+                held_out_diverse: Some(self.held_out_diverse),
                 map: self.map.clone(),
                 task: resolved.task,
                 diverse: resolved.diverse,
@@ -216,16 +216,18 @@ impl BuildConfig {
                 "the default is 16384",
             );
         }
-        if let Some(blank) = self
-            .special_tokens
-            .iter()
-            .find(|token| token.trim().is_empty())
-        {
-            return setting(
-                "special-token",
-                format!("a token has at least one visible character, got `{blank}`"),
-                "such as `<sep>`",
-            );
+        for (nth, token) in self.special_tokens.iter().enumerate() {
+            if token.trim().is_empty() {
+                let problem = format!("a token has at least one visible character, got `{token}`");
+                return setting("special-token", problem, "such as `<sep>`");
+            }
+            if self.special_tokens[..nth].contains(token) {
+                return setting(
+                    "special-token",
+                    format!("`{token}` is given twice"),
+                    "name every token once",
+                );
+            }
         }
         self.draws_per_task()?;
         Ok(())

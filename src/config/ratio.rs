@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// No build has more rows than this; a larger request is a slip of the keyboard.
@@ -210,19 +211,34 @@ impl Serialize for Ratio {
 
 impl<'de> Deserialize<'de> for Ratio {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ratio, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Whole(i64),
-            Float(f64),
-            Text(String),
-        }
-        let text = match Written::deserialize(deserializer)? {
-            Written::Whole(whole) => whole.to_string(),
-            Written::Float(float) => float.to_string(),
-            Written::Text(text) => text,
-        };
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_any(Written)
+    }
+}
+
+/// A ratio in a recipe or a manifest: a number, or text.
+struct Written;
+
+impl Visitor<'_> for Written {
+    type Value = Ratio;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number such as 520 or 0.5")
+    }
+
+    fn visit_i64<E: Error>(self, whole: i64) -> Result<Ratio, E> {
+        self.visit_str(&whole.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, whole: u64) -> Result<Ratio, E> {
+        self.visit_str(&whole.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, float: f64) -> Result<Ratio, E> {
+        self.visit_str(&float.to_string())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Ratio, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -324,6 +340,9 @@ mod tests {
         ] {
             let written = toml::to_string(&Recipe { ratio: ratio(text) }).expect("TOML");
             let read: Recipe = toml::from_str(&written).expect("TOML");
+            assert_eq!(read.ratio, ratio(text), "{written}");
+            let written = serde_json::to_string(&read).expect("JSON");
+            let read: Recipe = serde_json::from_str(&written).expect("JSON");
             assert_eq!(read.ratio, ratio(text), "{written}");
         }
     }

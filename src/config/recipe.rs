@@ -69,7 +69,7 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special_token: Option<Vec<String>>,
 
-    /// Diverse rows set aside to measure on [default: 500, at most a tenth of the pool]
+    /// Diverse rows set aside to measure on; a pool gives at most a tenth [default: 500]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out_diverse: Option<u64>,

@@ -4,7 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::MAX_ROWS;
 
 /// What a source's name says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,20 +49,24 @@ impl SourceSpec {
                 .collect(),
             _ => return Ok(SourceSpec::Files(PathBuf::from(text))),
         };
-        let rows = rows
-            .map(|rows| {
-                rows.replace('_', "")
-                    .parse()
-                    .map_err(|_| format!("`{rows}` in `{text}` is not a number of rows"))
-            })
-            .transpose()?;
+        let number = |rows: &str| {
+            rows.replace('_', "")
+                .parse()
+                .ok()
+                .filter(|&rows| rows <= MAX_ROWS)
+        };
+        let rows = match rows {
+            None => None,
+            Some(rows) => Some(number(rows).ok_or_else(|| {
+                format!("`{rows}` in `{text}` is not a number of rows up to 10^12")
+            })?),
+        };
         Ok(SourceSpec::Procedural { families, rows })
     }
 }
 
 /// A source as a recipe lists it: its name alone, or a table with what is known about it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(from = "WrittenEntry")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceEntry {
     /// Path, pattern, `bundled:NAME` or `procedural…`.
     pub path: String,
@@ -102,13 +110,6 @@ impl FromStr for SourceEntry {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum WrittenEntry {
-    Path(String),
-    Table(EntryTable),
-}
-
-#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EntryTable {
     path: String,
@@ -117,22 +118,39 @@ struct EntryTable {
     licence: Option<String>,
 }
 
-impl From<WrittenEntry> for SourceEntry {
-    fn from(written: WrittenEntry) -> SourceEntry {
-        match written {
-            WrittenEntry::Path(path) => SourceEntry::from_spec(path),
-            WrittenEntry::Table(EntryTable {
-                path,
-                name,
-                blake3,
-                licence,
-            }) => SourceEntry {
-                path,
-                name,
-                blake3,
-                licence,
-            },
-        }
+impl<'de> Deserialize<'de> for SourceEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SourceEntry, D::Error> {
+        deserializer.deserialize_any(WrittenEntry)
+    }
+}
+
+struct WrittenEntry;
+
+impl<'de> Visitor<'de> for WrittenEntry {
+    type Value = SourceEntry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a path, or a table with `path` and optionally `name`, `blake3`, `licence`")
+    }
+
+    fn visit_str<E: Error>(self, path: &str) -> Result<SourceEntry, E> {
+        path.parse().map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<SourceEntry, A::Error> {
+        let table = EntryTable::deserialize(MapAccessDeserializer::new(table))?;
+        let EntryTable {
+            path,
+            name,
+            blake3,
+            licence,
+        } = table;
+        Ok(SourceEntry {
+            path,
+            name,
+            blake3,
+            licence,
+        })
     }
 }
 

@@ -118,7 +118,7 @@ impl<W: Write> RowPrinter<W> {
 }
 
 fn texts(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
-    let options = FormatOptions::default();
+    let options = FormatOptions::default().with_null("NULL");
     let columns: Vec<_> = batch
         .columns()
         .iter()

@@ -60,10 +60,17 @@ fn shown(style: Style, cell: &str) -> Cell {
                 .replace("\r\n", "⏎")
                 .replace(['\n', '\r'], "⏎")
                 .replace('\t', " ");
-            match line.char_indices().nth(CELL_CHARACTERS) {
-                Some((cut, _)) => format!("{}…", &line[..cut]),
-                None => line,
-            }
+            let cut = line.char_indices().nth(CELL_CHARACTERS);
+            let (kept, mark) = cut.map_or((line.as_str(), ""), |(cut, _)| (&line[..cut], "…"));
+            // A control character in somebody's data must not steer the reader's terminal.
+            let visible = |c: char| {
+                if c.is_control() {
+                    c.escape_default().collect()
+                } else {
+                    String::from(c)
+                }
+            };
+            kept.chars().map(visible).collect::<String>() + mark
         }
     })
 }
@@ -80,6 +87,11 @@ mod tests {
     fn a_line_break_never_breaks_a_row() {
         assert!(drawn(Style::Terminal, "one\ntwo").contains("one⏎two"));
         assert!(drawn(Style::Markdown, "one\r\ntwo | three").contains("one<br>two \\| three"));
+    }
+
+    #[test]
+    fn data_cannot_steer_the_terminal() {
+        assert!(drawn(Style::Terminal, "a\u{1b}[31mb").contains("a\\u{1b}[31mb"));
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub enum Use {
 /// What the manifest says of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
+    /// The position of its first row, for a shard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_position: Option<u64>,
     /// Rows in it; `None` for a file without rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
@@ -51,6 +54,7 @@ impl FileEntry {
     /// The entry of a file that holds exactly these bytes.
     pub fn of_bytes(bytes: &[u8]) -> FileEntry {
         FileEntry {
+            first_position: None,
             rows: None,
             bytes: bytes.len() as u64,
             blake3: blake3::hash(bytes).to_hex().to_string(),
@@ -203,6 +207,7 @@ impl FileWriter {
         let written = self.file.inner();
         commit(&written.file, &self.beside, &self.path).map_err(Error::write(&self.path))?;
         Ok(FileEntry {
+            first_position: None,
             rows: Some(self.n_rows),
             bytes: written.bytes,
             blake3: written.hasher.finalize().to_hex().to_string(),

@@ -15,6 +15,13 @@ const STAGES: &str = ".stages";
 /// Folders of a build besides the shards.
 const FOLDERS: [&str; 2] = ["dropped", "held_out"];
 
+/// The files in them.
+const FILES_INSIDE: [&str; 3] = [
+    "dropped/00000.parquet",
+    "held_out/task.parquet",
+    "held_out/diverse.parquet",
+];
+
 /// Files of a build besides the shards.
 const FILES: [&str; 4] = [RECIPE, PLAN, MANIFEST, "sources.parquet"];
 
@@ -76,10 +83,18 @@ impl OutFolder {
     /// [`Error::FolderForeign`], [`Error::FolderOtherBuild`], or [`Error::Damaged`] for a finished build that is no longer
     /// what it was.
     pub fn state(&self, recipe: &str) -> Result<State> {
+        self.refuse_foreign()?;
         let manifest = Manifest::read_if_complete(&self.path)?;
-        self.refuse_foreign(manifest.as_ref())?;
-        let Some(there) = self.recipe()? else {
-            return Ok(State::Fresh);
+        let there = match (self.recipe()?, &manifest) {
+            (Some(there), _) => there,
+            (None, None) => return Ok(State::Fresh),
+            (None, Some(_)) => {
+                let path = self.path.join(RECIPE);
+                return Err(Error::Damaged {
+                    path,
+                    problem: "it is missing".to_owned(),
+                });
+            }
         };
         if there != recipe {
             // A build that never got to its plan has written nothing: whoever mends a source or a setting goes on here.
@@ -102,15 +117,32 @@ impl OutFolder {
         Ok(State::Complete(Box::new(manifest)))
     }
 
-    /// Removes the build that is in the folder: the files its own manifest or plan names, and no other.
+    /// Whether a build, finished or not, would have to make room for another.
+    ///
+    /// # Errors
+    /// [`Error::FolderForeign`] where the folder holds anything else.
+    pub fn holds_a_build(&self) -> Result<bool> {
+        self.refuse_foreign()?;
+        Ok(self.recipe()?.is_some() || self.path.join(MANIFEST).exists())
+    }
+
+    /// Makes the folder for the stages.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make_stages(&self) -> Result<()> {
+        let stages = self.stages();
+        fs::create_dir_all(&stages).map_err(Error::write(&stages))
+    }
+
+    /// Removes the build that is in the folder: the files its own manifest or plan names, and no other. The stages stay, and
+    /// so does the recipe, until [`OutFolder::begin`] puts the next in its place: the folder never looks like nobody's.
     ///
     /// # Errors
     /// [`Error::FolderForeign`] before anything is removed; [`Error::Write`] for what cannot be.
     pub fn clear(&self) -> Result<()> {
-        // A manifest that cannot be parsed still says whose folder it is.
-        let manifest = Manifest::read_if_complete(&self.path).ok().flatten();
-        self.refuse_foreign(manifest.as_ref())?;
-        // First the manifest, so that what is left never looks finished; last the recipe, so that it still looks like ours.
+        self.refuse_foreign()?;
+        // First the manifest, so that what is left never looks finished.
         self.remove_file(MANIFEST)?;
         for name in self.entries()? {
             if name != RECIPE && !FOLDERS.contains(&name.as_str()) && name != STAGES {
@@ -123,8 +155,7 @@ impl OutFolder {
                 fs::remove_dir_all(&path).map_err(Error::write(&path))?;
             }
         }
-        self.remove_stages()?;
-        self.remove_file(RECIPE)
+        Ok(())
     }
 
     /// Writes the recipe, with which the folder becomes this build's.
@@ -132,13 +163,13 @@ impl OutFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn begin(&self, recipe: &str) -> Result<FileEntry> {
-        let stages = self.stages();
-        fs::create_dir_all(&stages).map_err(Error::write(&stages))?;
+        let entry = replace(&self.path.join(RECIPE), recipe.as_bytes())?;
+        self.make_stages()?;
         for folder in FOLDERS {
             let path = self.path.join(folder);
             fs::create_dir_all(&path).map_err(Error::write(&path))?;
         }
-        replace(&self.path.join(RECIPE), recipe.as_bytes())
+        Ok(entry)
     }
 
     /// Writes the plan.
@@ -167,70 +198,47 @@ impl OutFolder {
         }
     }
 
-    /// A file is ours when the manifest names it or, before there is one, when the plan's build would write it.
-    fn refuse_foreign(&self, manifest: Option<&Manifest>) -> Result<()> {
-        let is_ours = self.recipe()?.is_some();
-        let plan = if manifest.is_none() {
-            Plan::read(&self.path).ok().flatten()
-        } else {
-            None
+    /// A file is ours when the manifest names it or, before there is one, when the recipe's build would write it.
+    fn refuse_foreign(&self) -> Result<()> {
+        // A manifest that cannot be parsed names nothing.
+        let manifest = Manifest::read_if_complete(&self.path).ok().flatten();
+        let is_ours = self.recipe()?.is_some() || manifest.is_some();
+        let plan = Plan::read(&self.path).ok().flatten();
+        let is_known = |name: &str| {
+            let place = name.strip_suffix(".tmp").unwrap_or(name);
+            let is_planned = plan
+                .as_ref()
+                .is_some_and(|plan| is_shard_below(place, plan.shards));
+            match &manifest {
+                Some(manifest) => place == MANIFEST || manifest.files.contains_key(place),
+                None => FILES.contains(&place) || FILES_INSIDE.contains(&place) || is_planned,
+            }
         };
         for name in self.entries()? {
-            let place = name.strip_suffix(".tmp").unwrap_or(&name);
-            let known = match manifest {
-                Some(manifest) => {
-                    FOLDERS.contains(&place)
-                        || place == MANIFEST
-                        || manifest.files.contains_key(place)
+            if !is_ours {
+                // A build stopped while it wrote its recipe leaves just this.
+                if name != format!("{RECIPE}.tmp") {
+                    return Err(self.foreign(name));
                 }
-                None if is_ours => {
-                    let is_shard = plan
-                        .as_ref()
-                        .is_some_and(|plan| is_shard_below(place, plan.shards));
-                    FOLDERS.contains(&place) || FILES.contains(&place) || is_shard
+            } else if FOLDERS.contains(&name.as_str()) {
+                for inside in entries(&self.path.join(&name))? {
+                    let entry = format!("{name}/{inside}");
+                    if !is_known(&entry) {
+                        return Err(self.foreign(entry));
+                    }
                 }
-                // Before the recipe only the folders and a torn recipe can be there.
-                None => {
-                    FOLDERS.contains(&place) && self.is_empty_folder(place)
-                        || name == format!("{RECIPE}.tmp")
-                }
-            };
-            if !known && name != STAGES {
-                return Err(Error::FolderForeign {
-                    path: self.path.clone(),
-                    entry: name,
-                });
-            }
-        }
-        if is_ours {
-            self.refuse_foreign_inside(manifest)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn refuse_foreign_inside(&self, manifest: Option<&Manifest>) -> Result<()> {
-        for folder in FOLDERS {
-            for name in entries(&self.path.join(folder))? {
-                let entry = format!("{folder}/{name}");
-                let place = entry.strip_suffix(".tmp").unwrap_or(&entry);
-                let known = match manifest {
-                    Some(manifest) => manifest.files.contains_key(place),
-                    None => place.ends_with(".parquet"),
-                };
-                if !known {
-                    return Err(Error::FolderForeign {
-                        path: self.path.clone(),
-                        entry,
-                    });
-                }
+            } else if name != STAGES && !is_known(&name) {
+                return Err(self.foreign(name));
             }
         }
         Ok(())
     }
 
-    fn is_empty_folder(&self, name: &str) -> bool {
-        entries(&self.path.join(name)).is_ok_and(|names| names.is_empty())
+    fn foreign(&self, entry: String) -> Error {
+        Error::FolderForeign {
+            path: self.path.clone(),
+            entry,
+        }
     }
 
     fn entries(&self) -> Result<Vec<String>> {

@@ -97,7 +97,11 @@ impl ShardWriter {
 
     fn close(&mut self, shard: FileWriter) -> Result<()> {
         let path = self.shard_path();
-        let entry = shard.finish()?;
+        let first_position = self.finished.len() as u64 * self.rows_per_shard;
+        let entry = FileEntry {
+            first_position: Some(first_position),
+            ..shard.finish()?
+        };
         append(&mut self.journal, self.finished.len() as u64, &entry)
             .map_err(Error::write(path))?;
         self.finished.push(entry);

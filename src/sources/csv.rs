@@ -2,17 +2,22 @@
 
 use std::io::BufRead;
 
-use csv::{ByteRecord, ErrorKind};
+use csv::ByteRecord;
 
 use crate::config::Role;
 use crate::error::Result;
 
 use super::rows::{Record, Rows, Value};
 
+/// Put behind the file: it comes out as a record of its own, unless a quote that nobody closed has swallowed it.
+const END: &str = "\u{1}end of file\u{1}";
+
 pub(super) fn read(reader: impl BufRead, delimiter: u8, rows: &mut Rows<'_>) -> Result<()> {
+    let end = format!("\n{END}");
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
-        .from_reader(reader);
+        .flexible(true)
+        .from_reader(reader.chain(end.as_bytes()));
     let header = reader
         .byte_headers()
         .map_err(|error| rows.broken("in its header", error))?
@@ -31,27 +36,23 @@ pub(super) fn read(reader: impl BufRead, delimiter: u8, rows: &mut Rows<'_>) -> 
     }
     let mut fields = ByteRecord::new();
     while rows.is_wanted() {
-        match reader.read_byte_record(&mut fields) {
-            Ok(false) => break,
-            Ok(true) => push(&fields, &roles, &names, rows),
-            Err(error) => match error.kind() {
-                ErrorKind::UnequalLengths {
-                    pos,
-                    expected_len,
-                    len,
-                } => {
-                    let line = pos.as_ref().map_or(0, csv::Position::line);
-                    rows.push_unreadable(format!(
-                        "line {line}: it has {len} fields, the header {expected_len}"
-                    ));
-                }
-                _ => {
-                    return Err(
-                        rows.broken(&format!("near line {}", reader.position().line()), error)
-                    );
-                }
-            },
+        let more = reader.read_byte_record(&mut fields);
+        let line = fields.position().map_or(0, csv::Position::line);
+        if !more.map_err(|error| rows.broken(&format!("near line {line}"), error))? {
+            break;
         }
+        let last = fields.iter().next_back().unwrap_or_default();
+        if last.ends_with(END.as_bytes()) {
+            let is_alone = fields.len() == 1 && last == END.as_bytes();
+            let unclosed = || {
+                rows.broken(
+                    &format!("at line {line}"),
+                    "a quote is opened and never closed",
+                )
+            };
+            return if is_alone { Ok(()) } else { Err(unclosed()) };
+        }
+        push(&fields, &roles, &names, line, rows);
     }
     Ok(())
 }
@@ -60,22 +61,25 @@ fn push(
     fields: &ByteRecord,
     roles: &[Option<(Role, usize)>],
     names: &[String],
+    line: u64,
     rows: &mut Rows<'_>,
 ) {
-    let line = || fields.position().map_or(0, csv::Position::line);
+    if fields.len() != names.len() {
+        let (found, expected) = (fields.len(), names.len());
+        return rows.push_unreadable(format!(
+            "line {line}: it has {found} fields, the header {expected}"
+        ));
+    }
     let mut record = Record::default();
     for (nth, (field, role)) in fields.iter().zip(roles).enumerate() {
         let Some(role) = role else { continue };
         match std::str::from_utf8(field) {
             Ok(text) => record.set(*role, Value::Text(text.to_owned())),
             Err(_) => {
-                return rows.push_unreadable(format!(
-                    "line {}: column `{}` is not UTF-8",
-                    line(),
-                    names[nth]
-                ));
+                return rows
+                    .push_unreadable(format!("line {line}: column `{}` is not UTF-8", names[nth]));
             }
         }
     }
-    rows.push(&record, || names.to_vec(), || format!("line {}", line()));
+    rows.push(&record, || names.to_vec(), || format!("line {line}"));
 }

@@ -31,7 +31,20 @@ pub(super) fn read_array(reader: impl BufRead, rows: &mut Rows<'_>) -> Result<()
     }
 }
 
-pub(super) fn read_lines(mut reader: impl BufRead, rows: &mut Rows<'_>) -> Result<()> {
+pub(super) fn read_lines(reader: impl BufRead, rows: &mut Rows<'_>) -> Result<()> {
+    read_each_line(reader, rows, |_| true)
+}
+
+/// Like [`read_lines`], for a file that only may be JSON Lines: one object printed over many lines is refused at the first.
+pub(super) fn read_objects(reader: impl BufRead, rows: &mut Rows<'_>) -> Result<()> {
+    read_each_line(reader, rows, |error| !error.is_eof())
+}
+
+fn read_each_line(
+    mut reader: impl BufRead,
+    rows: &mut Rows<'_>,
+    may_begin_with: fn(&serde_json::Error) -> bool,
+) -> Result<()> {
     let mut line = Vec::new();
     for line_number in 1_u64.. {
         line.clear();
@@ -53,6 +66,9 @@ pub(super) fn read_lines(mut reader: impl BufRead, rows: &mut Rows<'_>) -> Resul
         let place = || format!("line {line_number}");
         match parsed {
             Ok(parsed) => parsed.push(rows, place),
+            Err(error) if rows.n_rows() == 0 && !may_begin_with(&error) => {
+                return Err(rows.no_format());
+            }
             Err(error) => {
                 // The parser saw this line alone.
                 let problem = error.to_string().replace("at line 1 column", "at column");

@@ -14,9 +14,10 @@ mod open;
 mod parquet;
 mod rows;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arrow::array::RecordBatch;
 
@@ -50,7 +51,11 @@ pub struct Source {
 
 #[derive(Clone)]
 enum Origin {
-    File(PathBuf),
+    /// A file, as it was when it was hashed.
+    File {
+        path: PathBuf,
+        state: FileState,
+    },
     Bundled(&'static str),
     Procedural {
         sampler: Arc<Sampler>,
@@ -116,12 +121,20 @@ impl Source {
                 return rows.finish_generated();
             }
             Origin::Bundled(text) => json::read_lines(text.as_bytes(), &mut rows)?,
-            Origin::File(path) => match open::open(path, &self.path)? {
-                Opened::JsonArray(reader) => json::read_array(reader, &mut rows)?,
-                Opened::JsonLines(reader) => json::read_lines(reader, &mut rows)?,
-                Opened::Csv { reader, delimiter } => csv::read(reader, delimiter, &mut rows)?,
-                Opened::Parquet(file) => parquet::read(file, &mut rows)?,
-            },
+            Origin::File { path, state } => {
+                match open::open(path, &self.path)? {
+                    Opened::JsonArray(reader) => json::read_array(reader, &mut rows)?,
+                    Opened::JsonLines(reader) => json::read_lines(reader, &mut rows)?,
+                    Opened::JsonObjects(reader) => json::read_objects(reader, &mut rows)?,
+                    Opened::Csv { reader, delimiter } => csv::read(reader, delimiter, &mut rows)?,
+                    Opened::Parquet(file) => parquet::read(file, &mut rows)?,
+                }
+                if FileState::of(path)? != *state {
+                    return Err(Error::SourceChanging {
+                        path: self.path.clone(),
+                    });
+                }
+            }
         }
         rows.finish()
     }
@@ -153,9 +166,18 @@ impl Source {
     /// The path as the recipe in `folder` writes it: relative to the recipe.
     pub fn path_from(&self, folder: &Path) -> String {
         match &self.origin {
-            Origin::File(path) => relative_to(path, folder),
+            Origin::File { path, .. } => relative_to(path, folder),
             _ => self.path.clone(),
         }
+    }
+
+    /// The name of the folder the file is in.
+    fn parent(&self) -> Option<String> {
+        let Origin::File { path, .. } = &self.origin else {
+            return None;
+        };
+        let path = path.canonicalize().ok()?;
+        Some(path.parent()?.file_name()?.to_string_lossy().into_owned())
     }
 
     fn freeze(&self, folder: &Path) -> SourceEntry {
@@ -192,6 +214,7 @@ fn resolve_entry(
         SourceSpec::Bundled(name) => {
             let text = bundled::text(&name)?;
             let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
+            unchanged(entry, &entry.path, &hash, accept_changed)?;
             let mut source = source(entry.path.clone(), &name, Some(hash), Origin::Bundled(text));
             source
                 .licence
@@ -214,11 +237,15 @@ fn resolve_entry(
             let mut sources = Vec::new();
             for path in matching(&pattern)? {
                 let typed = path.to_string_lossy().into_owned();
+                let state = FileState::of(&path)?;
                 let hash = hash(&path)?;
-                if entry.blake3.as_ref().is_some_and(|frozen| *frozen != hash) && !accept_changed {
-                    return Err(Error::SourceChanged { path: typed });
-                }
-                sources.push(source(typed, &stem(&path), Some(hash), Origin::File(path)));
+                unchanged(entry, &typed, &hash, accept_changed)?;
+                sources.push(source(
+                    typed,
+                    &stem(&path),
+                    Some(hash),
+                    Origin::File { path, state },
+                ));
             }
             Ok(sources)
         }
@@ -260,6 +287,39 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
+/// Refuses a source that is not the one its recipe was frozen with.
+fn unchanged(entry: &SourceEntry, typed: &str, hash: &str, accept_changed: bool) -> Result<()> {
+    match &entry.blake3 {
+        Some(frozen) if frozen != hash && !accept_changed => Err(Error::SourceChanged {
+            path: typed.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What tells that somebody wrote to a file while it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FileState {
+    n_bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileState {
+    fn of(path: &Path) -> Result<FileState> {
+        let metadata = fs::metadata(path).map_err(Error::read(path))?;
+        // A pipe can be read once, and a source is read twice: hashed, then parsed.
+        if !metadata.is_file() {
+            return Err(Error::SourceNoFile {
+                path: path.to_owned(),
+            });
+        }
+        Ok(FileState {
+            n_bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
+    }
+}
+
 fn hash(path: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut file = File::open(path).map_err(Error::read(path))?;
@@ -292,75 +352,74 @@ fn stem(path: &Path) -> String {
     )
 }
 
-/// Puts as many parent folders before equal names as it takes to tell the sources apart.
+/// Gives sources of equal names longer ones: with the parent folder, then with the file's ending too, then as typed.
 fn name_apart(sources: &mut [Source]) -> Result<()> {
-    let files: Vec<_> = sources.iter().map(canonical).collect();
-    for (idx, file) in files.iter().enumerate() {
-        if files[..idx].contains(file) {
+    let places: Vec<_> = sources.iter().map(canonical).collect();
+    for (idx, place) in places.iter().enumerate() {
+        if places[..idx].contains(place) {
             return Err(Error::SourceTwice {
                 path: sources[idx].path.clone(),
             });
         }
     }
-    for n_parents in 1.. {
-        let names: Vec<_> = sources.iter().map(|source| source.name.clone()).collect();
-        let clashes: Vec<_> = (0..names.len())
-            .filter(|&idx| names.iter().filter(|&name| *name == names[idx]).count() > 1)
-            .collect();
-        if clashes.is_empty() {
-            return Ok(());
-        }
-        let mut changed = false;
-        for idx in clashes {
-            let Origin::File(path) = &sources[idx].origin else {
-                continue;
-            };
-            let parents: Vec<_> = path
-                .parent()
-                .into_iter()
-                .flat_map(Path::components)
-                .collect();
-            let Some(parent) = parents
-                .len()
-                .checked_sub(n_parents)
-                .and_then(|place| parents.get(place))
-            else {
-                continue;
-            };
-            sources[idx].name = format!(
-                "{}/{}",
-                parent.as_os_str().to_string_lossy(),
-                sources[idx].name
-            );
-            changed = true;
-        }
-        if !changed {
-            break;
+    for rename in [with_parent, with_ending, as_typed] {
+        for idx in clashes(sources) {
+            sources[idx].name = rename(&sources[idx]);
         }
     }
-    let mut seen = Vec::new();
-    let twice = sources.iter().find(|source| {
-        let clash = seen.contains(&source.name);
-        seen.push(source.name.clone());
-        clash
-    });
-    let name = twice.map(|source| source.name.clone()).unwrap_or_default();
-    Err(Error::Setting {
-        key: "source",
-        problem: format!("two sources are called `{name}`"),
-        hint: "a recipe can give each its own: `{ path = \"…\", name = \"…\" }`".to_owned(),
-    })
+    match clashes(sources).first() {
+        None => Ok(()),
+        Some(&idx) => Err(Error::Setting {
+            key: "source",
+            problem: format!("two sources are called `{}`", sources[idx].name),
+            hint: "a recipe can give each its own: `{ path = \"…\", name = \"…\" }`".to_owned(),
+        }),
+    }
+}
+
+fn clashes(sources: &[Source]) -> Vec<usize> {
+    let is_clash = |idx: &usize| {
+        sources
+            .iter()
+            .filter(|other| other.name == sources[*idx].name)
+            .count()
+            > 1
+    };
+    (0..sources.len()).filter(is_clash).collect()
+}
+
+fn with_parent(source: &Source) -> String {
+    match source.parent() {
+        Some(parent) => format!("{parent}/{}", source.name),
+        None => source.path.clone(),
+    }
+}
+
+fn with_ending(source: &Source) -> String {
+    let ending = match &source.origin {
+        Origin::File { path, .. } => path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned()),
+        _ => None,
+    };
+    match (source.parent(), ending) {
+        (Some(parent), Some(name)) => format!("{parent}/{name}"),
+        _ => source.path.clone(),
+    }
+}
+
+fn as_typed(source: &Source) -> String {
+    source.path.clone()
 }
 
 fn canonical(source: &Source) -> String {
     match &source.origin {
-        Origin::File(path) => path
+        Origin::File { path, .. } => path
             .canonicalize()
             .unwrap_or_else(|_| path.clone())
             .to_string_lossy()
             .into_owned(),
-        Origin::Bundled(_) => source.path.clone(),
-        Origin::Procedural { .. } => format!("procedural as {}", source.name),
+        Origin::Bundled(_) | Origin::Procedural { .. } => source.path.clone(),
     }
 }
 
@@ -369,7 +428,7 @@ fn apply_maps(sources: &mut [Source], maps: &[ColumnMap]) -> Result<()> {
         let mut used = false;
         for source in sources
             .iter_mut()
-            .filter(|source| matches!(source.origin, Origin::File(_)))
+            .filter(|source| matches!(source.origin, Origin::File { .. }))
         {
             if map
                 .source_name
@@ -426,7 +485,7 @@ fn relative_to(path: &Path, folder: &Path) -> String {
 impl std::fmt::Debug for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Origin::File(path) => write!(f, "File({})", path.display()),
+            Origin::File { path, .. } => write!(f, "File({})", path.display()),
             Origin::Bundled(text) => write!(f, "Bundled({} bytes)", text.len()),
             Origin::Procedural { sampler, n_rows } => {
                 write!(f, "Procedural({sampler:?}, {n_rows:?})")

@@ -23,8 +23,10 @@ pub(super) type Reader = Box<dyn BufRead>;
 pub(super) enum Opened {
     /// `[{…}, {…}]`, however it is printed.
     JsonArray(Reader),
-    /// An object a line.
+    /// An object a line, as the file's name says.
     JsonLines(Reader),
+    /// An object a line, or else something that is not.
+    JsonObjects(Reader),
     /// RFC 4180, with a header.
     Csv {
         /// Its text.
@@ -99,7 +101,8 @@ pub(super) fn open(path: &Path, typed: &str) -> Result<Opened> {
                 delimiter: b'\t',
             },
             (_, b'[') => Opened::JsonArray(reader),
-            (_, b'{') | ("jsonl" | "ndjson", _) => Opened::JsonLines(reader),
+            ("jsonl" | "ndjson", _) => Opened::JsonLines(reader),
+            (_, b'{') => Opened::JsonObjects(reader),
             _ => {
                 return Err(Error::SourceFormat {
                     path: typed.to_owned(),
@@ -109,7 +112,7 @@ pub(super) fn open(path: &Path, typed: &str) -> Result<Opened> {
     )
 }
 
-/// The first byte that is no white space, which is skipped.
+/// The first byte that is no white space; it is not consumed.
 fn first_visible(reader: &mut Reader) -> io::Result<Option<u8>> {
     loop {
         let buffer = reader.fill_buf()?;

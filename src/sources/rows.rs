@@ -54,10 +54,17 @@ pub(super) enum Value {
 }
 
 impl Record {
-    /// Sets the value of a role, unless a column of a lower rank has set it already.
+    /// Sets the value of a role, unless a column of a lower rank has set it already; null never stands in the way of a value.
     pub(super) fn set(&mut self, (role, rank): (Role, usize), value: Value) {
         let cell = &mut self.cells[role as usize];
-        if cell.as_ref().is_none_or(|cell| rank < cell.rank) {
+        let is_better = cell
+            .as_ref()
+            .is_none_or(|cell| match (&cell.value, &value) {
+                (Value::Null, _) => true,
+                (_, Value::Null) => false,
+                _ => rank < cell.rank,
+            });
+        if is_better {
             *cell = Some(Cell { rank, value });
         }
     }
@@ -187,6 +194,13 @@ impl<'a> Rows<'a> {
             path: self.path.to_owned(),
             place,
             source: source.into(),
+        }
+    }
+
+    /// The error for a file that is not what it began like.
+    pub(super) fn no_format(&self) -> Error {
+        Error::SourceFormat {
+            path: self.path.to_owned(),
         }
     }
 

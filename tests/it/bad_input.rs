@@ -204,19 +204,12 @@ fn settings_that_cannot_be_meant_are_usage_errors() {
     scratch
         .build(&["--ratoi", "1"])
         .fails(2, &["unexpected argument '--ratoi'", "'--ratio'"]);
-    scratch.small_sources(2, 30);
-    let held_out = [
-        "--task",
-        "task.jsonl",
-        "--diverse",
-        "diverse.jsonl",
-        "--held-out-diverse",
-        "30",
-    ];
-    scratch.build(&held_out).fails(
-        2,
-        &["held-out-diverse: 30 rows are to be set aside, 30 are left after cleaning"],
-    );
+    scratch
+        .build(&["--special-token", "<a>", "<a>"])
+        .fails(2, &["special-token: `<a>` is given twice"]);
+    scratch
+        .build(&["--diverse", "procedural@2000000000000"])
+        .fails(2, &["is not a number of rows up to 10^12"]);
 }
 
 #[test]
@@ -249,6 +242,81 @@ fn recipes_are_checked_to_the_key() {
     scratch
         .build(&["--recipe", "negative.toml"])
         .fails(2, &["at least 0, got `-0.5`"]);
+}
+
+#[test]
+fn a_recipe_value_of_another_type_says_what_is_expected() {
+    let scratch = Scratch::new();
+    for (recipe, texts) in [
+        (
+            "[build]\nratio = true\n",
+            ["line 2", "expected a number such as 520 or 0.5"],
+        ),
+        (
+            "[build]\ntask = [3]\n",
+            ["line 2", "expected a path, or a table with `path`"],
+        ),
+        (
+            "[[build.task]]\npaht = \"a\"\n",
+            ["unknown field `paht`", "expected one of `path`, `name`"],
+        ),
+    ] {
+        scratch.file("odd.toml", recipe);
+        scratch.build(&["--recipe", "odd.toml"]).fails(2, &texts);
+    }
+    let frozen = "[[build.task]]\npath = \"bundled:formatted_text\"\nblake3 = \"00\"\n";
+    scratch.file("old.toml", frozen);
+    let changed = "source `bundled:formatted_text` has changed since the recipe was written";
+    scratch
+        .build(&["--recipe", "old.toml"])
+        .fails(1, &[changed]);
+}
+
+#[test]
+fn what_only_looks_like_a_known_format_is_refused() {
+    let scratch = Scratch::new();
+    scratch.file("open.csv", "prompt,answer\na,b\nc,\"d\ne,f\ng,h\n");
+    let unclosed = [
+        "source `open.csv` is broken at line 3, after 1 records: a quote is opened and never closed",
+    ];
+    with_source(&scratch, "open.csv").fails(1, &unclosed);
+    scratch.file(
+        "nested.json",
+        "{\"data\": [\n  {\"instruction\": \"a\", \"output\": \"b\"},\n {}]}\n",
+    );
+    with_source(&scratch, "nested.json")
+        .fails(1, &["the format of source `nested.json` is not recognised"]);
+    scratch.file(
+        "nan.json",
+        "[{\"instruction\": \"a\", \"output\": \"b\"}, {\"instruction\": NaN}]",
+    );
+    with_source(&scratch, "nan.json").fails(
+        1,
+        &[
+            "after 1 records",
+            "hint: mend the file, or turn it into JSON Lines",
+        ],
+    );
+    std::process::Command::new("mkfifo")
+        .arg(scratch.path().join("pipe"))
+        .status()
+        .expect("mkfifo runs");
+    with_source(&scratch, "pipe").fails(
+        1,
+        &[
+            "`pipe` is not a regular file",
+            "hint: a source is read twice",
+        ],
+    );
+    // Fields too many or too few cost their record alone.
+    scratch.file("ragged.csv", "prompt,answer\na,b,c\nd\ne,f\n");
+    with_source(&scratch, "ragged.csv").ok();
+    let sql = "SELECT matched FROM dropped ORDER BY source_row";
+    let dropped = scratch.sql(&["shards", sql, "--format", "csv"]).ok();
+    assert_eq!(
+        dropped,
+        "matched\n\"line 2: it has 3 fields, the header 2\"\n\"line 3: it has 1 fields, the header 2\"\n"
+    );
 }
 
 #[test]

@@ -93,6 +93,66 @@ fn foreign_files_are_never_removed() {
 }
 
 #[test]
+fn what_looks_like_a_build_but_is_none_is_foreign() {
+    let scratch = small();
+    for foreign in [
+        "a/.stages/thesis.tex",
+        "b/manifest.json",
+        "c/dropped/mine.parquet",
+        "d/00000.parquet",
+    ] {
+        let path = scratch.file(foreign, "mine");
+        let folder = &foreign[..1];
+        scratch
+            .build(&with(&["--out", folder]))
+            .fails(1, &["which this build did not write"]);
+        scratch
+            .build(&with(&["--out", folder, "--force"]))
+            .fails(1, &["which this build did not write"]);
+        assert_eq!(fs::read_to_string(path).expect("still there"), "mine");
+    }
+    // A finished build that has lost its recipe is damaged, not free to be built over.
+    scratch.build(&ARGUMENTS).ok();
+    fs::remove_file(scratch.path().join("shards/recipe.toml")).expect("removed");
+    scratch
+        .build(&with(&["--seed", "2"]))
+        .fails(1, &["`shards/recipe.toml` is damaged: it is missing"]);
+    scratch.build(&with(&["--seed", "2", "--force"])).ok();
+}
+
+#[test]
+fn a_build_is_only_replaced_by_one_that_can_be_drawn() {
+    let scratch = small();
+    scratch.build(&ARGUMENTS).ok();
+    let before = hashes(&scratch.path().join("shards"));
+    scratch.file("torn.json", "[{\"instruction\": \"a\", ");
+    let torn = ["--task", "task.jsonl", "--diverse", "torn.json", "--force"];
+    scratch.build(&torn).fails(
+        1,
+        &[
+            "source `torn.json` is broken",
+            "hint: a download may have been cut off",
+        ],
+    );
+    assert!(scratch.build(&ARGUMENTS).ok().contains("is up to date"));
+    assert_eq!(before, hashes(&scratch.path().join("shards")));
+}
+
+#[test]
+fn a_folder_may_be_called_anything() {
+    let scratch = small();
+    for name in ["with space", "v[1]*?", "100%25", "ümlaut#1"] {
+        scratch.build(&with(&["--out", name])).ok();
+        assert_eq!(
+            scratch
+                .sql(&[name, "SELECT count(*) AS n FROM shards", "--format", "csv"])
+                .ok(),
+            "n\n44\n"
+        );
+    }
+}
+
+#[test]
 fn a_damaged_build_is_named_and_can_be_built_again() {
     let scratch = small();
     scratch.build(&ARGUMENTS).ok();
@@ -183,4 +243,9 @@ fn an_interrupted_build_says_so_and_goes_on() {
         ],
     );
     scratch.build(&arguments).ok();
+    scratch.build(&["--ratio", "200", "--out", "whole"]).ok();
+    assert_eq!(
+        hashes(&scratch.path().join("shards")),
+        hashes(&scratch.path().join("whole"))
+    );
 }

@@ -45,6 +45,11 @@ fn a_room_imports_only_from_rooms_above_it() {
             continue;
         };
         let text = fs::read_to_string(&file).expect("text");
+        assert!(
+            !text.contains("use crate::{"),
+            "{}: one `use` a room",
+            below.display()
+        );
         for import in text.split("crate::").skip(1) {
             let imported: String = import
                 .chars()

@@ -1,7 +1,5 @@
 //! One binary for all tests from outside, so that the crate is linked once.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
-
 /// The real binaries, scratch folders, and shards read back.
 mod delia;
 

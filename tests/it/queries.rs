@@ -42,6 +42,7 @@ fn all_bound() -> Vec<Bound> {
         queries::held_out(Kind::Task),
         queries::sources(),
         queries::dropped_by_reason(),
+        queries::named_shards(1),
     ]
 }
 

@@ -21,7 +21,7 @@ fn session() -> Vec<(String, String)> {
     session
 }
 
-/// Times and file sizes are the machine's and the compressor's; everything else must be as printed.
+/// Times are the machine's; everything else must be as printed.
 fn comparable(output: &str) -> String {
     let lines = output
         .lines()

@@ -52,6 +52,33 @@ fn threads_and_batches_change_nothing_and_the_seed_everything() {
     );
 }
 
+/// Shards of several row groups, which are encoded in parallel.
+#[test]
+fn parallel_encoding_changes_nothing() {
+    let scratch = Scratch::new();
+    let built = |out: &str, more: &[&str]| {
+        scratch
+            .build(
+                &[
+                    &["--ratio", "150", "--rows-per-shard", "10000", "--out", out],
+                    more,
+                ]
+                .concat(),
+            )
+            .ok();
+        hashes(&scratch.path().join(out))
+    };
+    let first = built("a", &["--threads", "1", "--batch-rows", "512"]);
+    assert_eq!(
+        first.keys().filter(|name| name.starts_with("0000")).count(),
+        2
+    );
+    assert_eq!(
+        first,
+        built("b", &["--threads", "2", "--batch-rows", "8192"])
+    );
+}
+
 #[test]
 fn the_frozen_recipe_builds_the_same_shards() {
     let scratch = Scratch::new();

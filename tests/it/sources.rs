@@ -224,6 +224,58 @@ fn a_pattern_names_every_file_and_equal_names_get_their_folder() {
 }
 
 #[test]
+fn equal_names_in_one_folder_keep_their_endings_and_generators_their_families() {
+    let scratch = Scratch::new();
+    scratch.small_sources(1, 0);
+    scratch.file("same.csv", "prompt,answer\n1,2\n");
+    scratch.file("same.jsonl", samples("same", 1));
+    let diverse = [
+        "same.csv",
+        "same.jsonl",
+        "procedural:fractions@5",
+        "procedural:percentage@5",
+    ];
+    scratch
+        .build(
+            &[
+                &["--task", "task.jsonl", "--ratio", "11", "--diverse"],
+                &diverse[..],
+            ]
+            .concat(),
+        )
+        .ok();
+    let mut sources: Vec<_> = stream(&scratch.path().join("shards"))
+        .into_iter()
+        .map(|row| row.source)
+        .collect();
+    sources.sort();
+    sources.dedup();
+    let folder = scratch.path().canonicalize().expect("a folder");
+    let parent = folder.file_name().expect("a name").to_string_lossy();
+    let mut expected = vec![format!("{parent}/same.csv"), format!("{parent}/same.jsonl")];
+    expected
+        .extend(["procedural:fractions@5", "procedural:percentage@5", "task"].map(str::to_owned));
+    expected.sort();
+    assert_eq!(sources, expected);
+}
+
+#[test]
+fn a_null_column_does_not_stand_in_the_way_of_a_text() {
+    let scratch = Scratch::new();
+    let lines = [
+        r#"{"instruction": null, "prompt": "p", "output": "o"}"#,
+        r#"{"response": "o", "output": null, "question": "q"}"#,
+    ];
+    scratch.file("nulls.jsonl", lines.join("\n"));
+    let rows = built_from(&scratch, "nulls.jsonl", &[]);
+    let texts: Vec<_> = rows
+        .iter()
+        .map(|row| (&*row.instruction, &*row.output))
+        .collect();
+    assert_eq!(texts, [("p", "o"), ("q", "o")]);
+}
+
+#[test]
 fn unusable_records_are_counted_and_kept_as_evidence() {
     let scratch = Scratch::new();
     let lines = [
