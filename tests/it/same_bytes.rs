@@ -1,7 +1,8 @@
+use std::io::{self, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::delia::{Scratch, hashes, samples};
+use crate::delia::{Ran, Scratch, hashes, samples};
 
 fn sources(scratch: &Scratch) {
     scratch.file("task.jsonl", samples("task", 20));
@@ -193,4 +194,55 @@ fn a_full_disk_stops_the_build_and_loses_nothing() {
         hashes(&scratch.path().join("whole")),
         hashes(&scratch.path().join("part"))
     );
+}
+
+/// A file system that is really full, where this user may mount one: in a mount namespace of its own, which ends with it.
+#[test]
+fn a_file_system_that_is_full_loses_nothing_either() {
+    let scratch = Scratch::new();
+    sources(&scratch);
+    scratch
+        .build(&[&ARGUMENTS[..], &["--out", "whole"][..]].concat())
+        .ok();
+    let script = "mkdir disk && mount -t tmpfs -o size=200k tmpfs disk || exit 77
+        \"$0\" \"$@\" --out disk/shards && exit 78
+        mount -o remount,size=64m disk && \"$0\" \"$@\" --out disk/shards && cp -r disk/shards copy";
+    let mut command = Command::new("unshare");
+    command
+        .args([
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_delia-build"),
+        ])
+        .args(ARGUMENTS);
+    let ran = match command.current_dir(scratch.path()).output() {
+        Ok(output) if !matches!(output.status.code(), Some(1 | 77)) => Ran(output),
+        refused => {
+            let said = writeln!(
+                io::stderr(),
+                "SKIPPED a_file_system_that_is_full_loses_nothing_either: {refused:?}"
+            );
+            return said.expect("stderr is open");
+        }
+    };
+    ran.ok();
+    assert!(
+        ran.stderr().contains("No space left on device"),
+        "{}",
+        ran.stderr()
+    );
+    let without_recipe = |folder: &str| {
+        let mut hashes = hashes(&scratch.path().join(folder));
+        // These name the sources relative to the folder, which was one deeper.
+        hashes.retain(|name, _| {
+            !matches!(
+                name.as_str(),
+                "recipe.toml" | "manifest.json" | "sources.parquet"
+            )
+        });
+        hashes
+    };
+    assert_eq!(without_recipe("whole"), without_recipe("copy"));
 }
