@@ -1,10 +1,6 @@
 //! Builds shards: parses arguments, calls [`commands::build`], prints its report.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a binary talks to its user"
-)]
+#![expect(clippy::print_stderr, reason = "a binary talks to its user")]
 
 mod progress;
 mod talk;

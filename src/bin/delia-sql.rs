@@ -69,8 +69,13 @@ async fn query(arguments: Arguments) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for plan in tables.plan(&sql).await? {
         let mut rows = commands::run(plan).await?;
-        let mut printer = RowPrinter::new(format, rows.schema(), &mut out)?;
-        while let Some(batch) = rows.next().await.transpose().map_err(commands::in_words)? {
+        let mut printer = RowPrinter::new(format, &rows.schema(), &mut out)?;
+        while let Some(batch) = rows
+            .next()
+            .await
+            .transpose()
+            .map_err(|error| commands::in_words(&error))?
+        {
             printer.push(&batch)?;
         }
         printer.finish()?;

@@ -67,7 +67,7 @@ impl SqlTables {
     /// # Errors
     /// [`Error::Sql`] in the engine's words, for anything that cannot be planned or would write.
     pub async fn plan(&self, sql: &str) -> Result<Vec<DataFrame>> {
-        let statements = DFParser::parse_sql(sql).map_err(in_words)?;
+        let statements = DFParser::parse_sql(sql).map_err(|error| in_words(&error))?;
         if statements.is_empty() {
             return Err(Error::Sql {
                 message: "there is no statement to run".to_owned(),
@@ -84,13 +84,15 @@ impl SqlTables {
                 .state()
                 .statement_to_plan(statement)
                 .await
-                .map_err(in_words)?;
-            read_only.verify_plan(&plan).map_err(in_words)?;
+                .map_err(|error| in_words(&error))?;
+            read_only
+                .verify_plan(&plan)
+                .map_err(|error| in_words(&error))?;
             plans.push(
                 self.session
                     .execute_logical_plan(plan)
                     .await
-                    .map_err(in_words)?,
+                    .map_err(|error| in_words(&error))?,
             );
         }
         Ok(plans)
@@ -102,11 +104,13 @@ impl SqlTables {
 /// # Errors
 /// [`Error::Sql`] in the engine's words.
 pub async fn run(plan: DataFrame) -> Result<SendableRecordBatchStream> {
-    plan.execute_stream().await.map_err(in_words)
+    plan.execute_stream()
+        .await
+        .map_err(|error| in_words(&error))
 }
 
 /// What the engine said, without its own prefixes.
-pub fn in_words(error: DataFusionError) -> Error {
+pub fn in_words(error: &DataFusionError) -> Error {
     let message = match error.find_root() {
         DataFusionError::SQL(error, _) => match error.as_ref() {
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => {

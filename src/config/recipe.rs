@@ -64,7 +64,7 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows_per_shard: Option<u64>,
 
-    /// Tokens that the fit adds to the vocabulary [default: `<sep>` for the bundled task, else none]
+    /// Tokens that the fit adds to the vocabulary; the bundled task brings `<sep>`
     #[arg(long, value_name = "TOKEN", num_args = 1..)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special_token: Option<Vec<String>>,

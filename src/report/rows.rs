@@ -45,10 +45,10 @@ impl<W: Write> RowPrinter<W> {
     ///
     /// # Errors
     /// When the header cannot be written.
-    pub fn new(format: Format, schema: SchemaRef, out: W) -> Result<RowPrinter<W>> {
+    pub fn new(format: Format, schema: &SchemaRef, out: W) -> Result<RowPrinter<W>> {
         let table = |style, out| Printer::Table {
             style,
-            schema: SchemaRef::clone(&schema),
+            schema: SchemaRef::clone(schema),
             cells: Vec::new(),
             out,
         };
@@ -56,7 +56,7 @@ impl<W: Write> RowPrinter<W> {
             Format::Csv => {
                 let mut csv = arrow::csv::Writer::new(out);
                 // The header stands there even if no row follows.
-                csv.write(&RecordBatch::new_empty(SchemaRef::clone(&schema)))?;
+                csv.write(&RecordBatch::new_empty(SchemaRef::clone(schema)))?;
                 Printer::Csv(Box::new(csv))
             }
             Format::Json => {
