@@ -232,6 +232,123 @@ pub enum Error {
         source: Cause,
     },
 
+    /// A model folder without a file that a fit needs.
+    #[error("the model `{}` has no `{file}`", path.display())]
+    ModelFile {
+        /// The model's folder.
+        path: PathBuf,
+        /// The missing file.
+        file: &'static str,
+    },
+
+    /// A JSON file of a model that is not what it should be.
+    #[error("`{}` cannot be used", path.display())]
+    ModelJson {
+        /// The file.
+        path: PathBuf,
+        /// What the parser found.
+        source: serde_json::Error,
+    },
+
+    /// A model whose configuration asks for something this crate does not compute.
+    #[error("`{}`: {problem}", path.display())]
+    ModelConfig {
+        /// The configuration file.
+        path: PathBuf,
+        /// The field and its value.
+        problem: String,
+    },
+
+    /// A file of weights that is torn or is not safetensors.
+    #[error("`{}` holds no readable weights: {problem}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A tensor that is missing, superfluous, or of the wrong shape or type.
+    #[error("`{}`: tensor `{tensor}` {problem}", path.display())]
+    Tensor {
+        /// The file or folder.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A tokenizer that cannot be read or used.
+    #[error("the tokenizer `{}` cannot be used", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What the tokenizer library found.
+        source: Cause,
+    },
+
+    /// A chat template that cannot be parsed or rendered.
+    #[error("the chat template `{}` cannot be used", path.display())]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// What the template engine found.
+        source: Cause,
+    },
+
+    /// A tokenizer that knows tokens the model has no row for.
+    #[error("the tokenizer has {n_tokens} tokens, the model's vocabulary {vocab_size}")]
+    Vocabulary {
+        /// Tokens of the tokenizer before any is added.
+        n_tokens: usize,
+        /// Rows of the model's embedding.
+        vocab_size: usize,
+    },
+
+    /// A device that was asked for and cannot be used.
+    #[error("device `{device}` cannot be used: {missing}")]
+    Device {
+        /// As typed.
+        device: String,
+        /// What is not there.
+        missing: String,
+    },
+
+    /// Samples longer than the model or `--max-length` allows.
+    #[error("{problem}")]
+    TooLong {
+        /// Which, and how many.
+        problem: String,
+    },
+
+    /// A loss or gradient that is not a number.
+    #[error("the {what} is not a number at step {step}, on the samples at positions {positions}")]
+    NotANumber {
+        /// `loss` or `gradient`.
+        what: &'static str,
+        /// The step, from 0.
+        step: u64,
+        /// Positions in the stream.
+        positions: String,
+    },
+
+    /// An output folder that holds the fit of other settings.
+    #[error("`{}` holds another fit: {difference}", path.display())]
+    FolderOtherFit {
+        /// The output folder.
+        path: PathBuf,
+        /// The first setting that differs.
+        difference: String,
+    },
+
+    /// A stop asked for by the user.
+    #[error("interrupted after {steps} steps")]
+    Interrupted {
+        /// Steps made and saved.
+        steps: u64,
+    },
+
     /// A query of the pipeline that did not run to its end.
     #[error("query `{query}` did not finish")]
     Query {
@@ -288,6 +405,29 @@ impl Error {
             Error::NoManifest { .. } => {
                 "`delia-build --out DIR` makes one; an interrupted build goes on when its command is repeated".to_owned()
             }
+            Error::ModelFile { .. } => {
+                "a model folder holds `config.json`, `tokenizer.json` and `*.safetensors`, as Hugging Face saves them".to_owned()
+            }
+            Error::ModelConfig { .. } => {
+                "the results would differ from the model's own, so nothing was computed".to_owned()
+            }
+            Error::Weights { .. } | Error::Tensor { .. } => {
+                "a download may have been cut off; fetch the model again".to_owned()
+            }
+            Error::Vocabulary { .. } => {
+                "the two belong to different models; take the tokenizer the model was saved with".to_owned()
+            }
+            Error::Device { .. } => "`--device cpu` needs nothing; `--device auto` takes what there is".to_owned(),
+            Error::TooLong { .. } => {
+                "`--max-length` allows more tokens, `--too-long truncate` keeps their beginning".to_owned()
+            }
+            Error::NotANumber { .. } => {
+                "the last checkpoint before it is kept; a smaller `--lr` or a look at these samples may help".to_owned()
+            }
+            Error::FolderOtherFit { .. } => {
+                "choose another folder with `--out`, or start over with `--fresh`".to_owned()
+            }
+            Error::Interrupted { .. } => "repeating the command goes on where it stopped".to_owned(),
             Error::Sql { message } => sql_hint(message)?.to_owned(),
             Error::Damaged { .. } => "`delia-build --force` with the same settings builds it again".to_owned(),
             _ => return None,
@@ -298,6 +438,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Setting { .. } | Error::RecipeSyntax { .. } => 2,
+            Error::Interrupted { .. } => 130,
             _ => 1,
         }
     }

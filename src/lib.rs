@@ -10,9 +10,15 @@
 //!      │                  (DataFusion plans and runs queries/*.sql)
 //!      ▼
 //!   shards                00000.parquet …, plan and manifest beside them
-//!      │
-//!      └─ commands        the order of the queries; report shows what came of them
+//!      │ loader           read in order, tokenised ahead, put into micro-batches
+//!      ▼
+//!   model ─ lora          a frozen decoder with adapters beside its matrices (burn computes)
+//!      │ trainer          micro-batches → summed gradient → clipped → AdamW
+//!      ▼
+//!   adapter/              PEFT's format; checkpoint keeps the state of an unfinished fit
 //! ```
+//!
+//! [`commands`] says in which order all that happens, [`report`] shows what came of it.
 //!
 //! Modules stand in reading order, and each imports only from those above it; a test holds them to it.
 //!
@@ -24,6 +30,10 @@ pub mod error;
 pub mod config;
 
 pub mod sample;
+
+pub mod base_model;
+
+pub mod tokenizer;
 
 #[cfg(feature = "build")]
 pub mod sources;
@@ -38,5 +48,25 @@ pub mod shards;
 
 pub mod report;
 
-#[cfg(feature = "build")]
+#[cfg(feature = "fit")]
+pub mod device;
+
+#[cfg(feature = "fit")]
+pub mod model;
+
+#[cfg(feature = "fit")]
+pub mod loader;
+
+#[cfg(feature = "fit")]
+pub mod lora;
+
+#[cfg(feature = "fit")]
+pub mod checkpoint;
+
+#[cfg(feature = "fit")]
+pub mod trainer;
+
+#[cfg(feature = "fit")]
+pub mod generate;
+
 pub mod commands;

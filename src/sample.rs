@@ -1,5 +1,6 @@
 //! The sample and its Arrow schema: the one thing both halves of Delia agree on.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -27,6 +28,26 @@ impl Kind {
             Kind::Task => "task",
             Kind::Diverse => "diverse",
             Kind::HeldOut => "held_out",
+        }
+    }
+}
+
+/// What a model is asked: the instruction, and what it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prompt<'a> {
+    /// What is asked for.
+    pub instruction: &'a str,
+    /// What it is asked about, or empty.
+    pub input: &'a str,
+}
+
+impl<'a> Prompt<'a> {
+    /// Instruction and input as one text, with a line break between them where there are both.
+    pub fn text(self) -> Cow<'a, str> {
+        match (self.instruction, self.input) {
+            (instruction, "") => Cow::Borrowed(instruction),
+            ("", input) => Cow::Borrowed(input),
+            (instruction, input) => Cow::Owned(format!("{instruction}\n{input}")),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Builds shards: parses arguments, calls [`commands::build`], prints its report.
+//! Builds shards: parses arguments, calls [`build::build`], prints its report.
 
 #![expect(clippy::print_stderr, reason = "a binary talks to its user")]
 
+mod engine;
 mod progress;
 mod talk;
 
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use delia::commands::{self, Permissions};
+use delia::commands::build::{self, Permissions};
 use delia::config::{BuildConfig, BuildTable, Recipe};
 
 /// What Ctrl-C means for a build.
@@ -47,14 +48,14 @@ struct Arguments {
     json: bool,
 
     #[command(flatten)]
-    general: talk::General,
+    flags: engine::EngineFlags,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.general.completions {
+    match arguments.flags.general.completions {
         Some(shell) => talk::complete::<Arguments>(shell),
-        None => talk::run(arguments.general.engine(), INTERRUPTED, || build(arguments)),
+        None => engine::run(arguments.flags.engine(), INTERRUPTED, || build(arguments)),
     }
 }
 
@@ -76,9 +77,9 @@ async fn build(arguments: Arguments) -> anyhow::Result<()> {
         force: arguments.force,
         accept_changed: arguments.accept_changed,
     };
-    let bar = progress::bar(arguments.general.quiet);
-    let engine = arguments.general.engine();
-    let report = commands::build(&config, &arguments.out, permissions, engine, &|progress| {
+    let bar = progress::bar(arguments.flags.general.quiet);
+    let engine = arguments.flags.engine();
+    let report = build::build(&config, &arguments.out, permissions, engine, &|progress| {
         progress::show(&bar, &progress)
     })
     .await;
@@ -86,7 +87,7 @@ async fn build(arguments: Arguments) -> anyhow::Result<()> {
     let report = report?;
     if arguments.json {
         writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
-    } else if !arguments.general.quiet {
+    } else if !arguments.flags.general.quiet {
         writeln!(io::stdout(), "{report}")?;
     }
     Ok(())

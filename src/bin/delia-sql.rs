@@ -1,7 +1,8 @@
-//! Queries a finished build: parses arguments, calls [`commands::open`], prints rows.
+//! Queries a finished build: parses arguments, calls [`sql::open`], prints rows.
 
 #![expect(clippy::print_stderr, reason = "a binary talks to its user")]
 
+mod engine;
 mod talk;
 
 use std::io::{self, IsTerminal, Read, Write};
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use delia::commands;
+use delia::commands::sql;
 use delia::report::{Format, RowPrinter};
 use futures::StreamExt;
 
@@ -44,16 +45,14 @@ struct Arguments {
     json: bool,
 
     #[command(flatten)]
-    general: talk::General,
+    flags: engine::EngineFlags,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.general.completions {
+    match arguments.flags.general.completions {
         Some(shell) => talk::complete::<Arguments>(shell),
-        None => talk::run(arguments.general.engine(), "interrupted", || {
-            query(arguments)
-        }),
+        None => engine::run(arguments.flags.engine(), "interrupted", || query(arguments)),
     }
 }
 
@@ -65,16 +64,16 @@ async fn query(arguments: Arguments) -> anyhow::Result<()> {
         arguments.format
     };
     let sql = statements(arguments.sql, arguments.file.as_deref())?;
-    let tables = commands::open(&folder, arguments.general.engine(), &std::env::temp_dir()).await?;
+    let tables = sql::open(&folder, arguments.flags.engine(), &std::env::temp_dir()).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for plan in tables.plan(&sql).await? {
-        let mut rows = commands::run(plan).await?;
+        let mut rows = sql::run(plan).await?;
         let mut printer = RowPrinter::new(format, &rows.schema(), &mut out)?;
         while let Some(batch) = rows
             .next()
             .await
             .transpose()
-            .map_err(|error| commands::in_words(&error))?
+            .map_err(|error| sql::in_words(&error))?
         {
             printer.push(&batch)?;
         }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use delia::commands::Progress;
+use delia::commands::build::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A progress line on stderr, if that is a terminal and talk is wanted.

@@ -1,10 +1,14 @@
-//! One function a command: the order of the queries.
+//! One module a command: the order of the queries, the one visible training loop.
 
+#[cfg(feature = "build")]
 mod account;
+#[cfg(feature = "build")]
 mod allot;
-mod build;
-mod sql;
+#[cfg(feature = "build")]
+pub mod build;
+#[cfg(feature = "fit")]
+pub mod fit;
+#[cfg(feature = "build")]
+pub mod sql;
+#[cfg(feature = "build")]
 mod stages;
-
-pub use build::{Permissions, Progress, build};
-pub use sql::{SqlTables, in_words, open, run};

@@ -4,6 +4,7 @@
 //! [`BuildConfig`] is what is meant: complete, checked, and the only thing the rooms below ever see. All defaults stand on
 //! this page.
 
+mod fit;
 mod ratio;
 mod recipe;
 mod spec;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+pub use fit::{BatchSize, DeviceChoice, FitConfig, FitTable, Init, LossOn, TooLong};
 pub use ratio::{MAX_ROWS, Ratio, RatioError, largest_remainder};
 pub use recipe::{BuildTable, Recipe};
 pub use spec::{ColumnMap, Role, SourceEntry, SourceSpec};
@@ -66,7 +68,7 @@ pub struct BuildConfig {
 #[derive(Clone, Debug, Default)]
 pub struct OtherTables {
     /// `[fit]`
-    pub fit: Option<toml::Table>,
+    pub fit: Option<FitTable>,
     /// `[eval]`
     pub eval: Option<toml::Table>,
 }

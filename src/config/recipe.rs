@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-use super::{BUNDLED_RECIPES, ColumnMap, Exhausted, Order, Ratio, SourceEntry};
+use super::{BUNDLED_RECIPES, ColumnMap, Exhausted, FitTable, Order, Ratio, SourceEntry};
 
 /// A recipe as written: every table and every key may be missing, none may be unknown.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -20,7 +20,7 @@ pub struct Recipe {
     pub build: Option<BuildTable>,
     /// What `delia-fit` reads.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fit: Option<toml::Table>,
+    pub fit: Option<FitTable>,
     /// What `delia-eval` reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval: Option<toml::Table>,
@@ -116,8 +116,12 @@ impl Recipe {
         let text = std::fs::read_to_string(name_or_path)
             .map_err(|source| recipe_not_read(name_or_path, source))?;
         let mut recipe = Recipe::parse(name_or_path, &text)?;
-        if let (Some(build), Some(folder)) = (&mut recipe.build, name_or_path.parent()) {
+        let folder = name_or_path.parent().unwrap_or(Path::new(""));
+        if let Some(build) = &mut recipe.build {
             build.entries_mut().for_each(|entry| entry.rebase(folder));
+        }
+        if let Some(fit) = &mut recipe.fit {
+            fit.rebase(folder);
         }
         Ok(recipe)
     }

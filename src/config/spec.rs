@@ -17,8 +17,10 @@ pub enum SourceSpec {
     Files(PathBuf),
     /// `bundled:NAME`: a file that is part of the program.
     Bundled(String),
-    /// `procedural[:FAMILY,…][@ROWS]`: the procedural sampler.
+    /// `procedural[:FAMILY,…][@ROWS]`: the procedural sampler, and `procedural-base…`: its prompts that are kept for base models.
     Procedural {
+        /// Whether the rows are those no other build draws.
+        is_for_base_model: bool,
         /// Families to draw from; empty for all.
         families: Vec<String>,
         /// Rows to generate; `None` for twice as many as the ratio asks for.
@@ -39,7 +41,9 @@ impl SourceSpec {
             Some((name, rows)) => (name, Some(rows)),
             None => (text, None),
         };
-        let families = match name.strip_prefix("procedural") {
+        let sampler = name.strip_prefix("procedural");
+        let of_base_model = sampler.and_then(|rest| rest.strip_prefix("-base"));
+        let families = match of_base_model.or(sampler) {
             Some("") => Vec::new(),
             Some(rest) if rest.starts_with(':') => rest[1..]
                 .split(',')
@@ -61,7 +65,11 @@ impl SourceSpec {
                 format!("`{rows}` in `{text}` is not a number of rows up to 10^12")
             })?),
         };
-        Ok(SourceSpec::Procedural { families, rows })
+        Ok(SourceSpec::Procedural {
+            is_for_base_model: of_base_model.is_some(),
+            families,
+            rows,
+        })
     }
 }
 
@@ -257,6 +265,7 @@ mod tests {
     #[test]
     fn a_source_is_a_path_unless_it_says_otherwise() {
         let procedural = |families: &[&str], rows| SourceSpec::Procedural {
+            is_for_base_model: false,
             families: families.iter().map(|&f| f.to_owned()).collect(),
             rows,
         };

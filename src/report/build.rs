@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use polars::frame::PivotColumnNaming;
 use polars::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::sample::Kind;
 use crate::shards::Manifest;
@@ -28,7 +28,7 @@ pub struct BuildReport {
 }
 
 /// Whether there was anything to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The shards were written.
@@ -197,7 +197,7 @@ fn shown(value: AnyValue<'_>) -> String {
 }
 
 /// `52100` → `52,100`.
-fn grouped(count: u64) -> String {
+pub(super) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (nth, digit) in digits.chars().enumerate() {

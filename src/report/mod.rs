@@ -3,8 +3,12 @@
 //! Polars pivots, joins and sorts the small frames shown here; it never reads shards.
 
 mod build;
+mod fit;
+mod metrics;
 mod rows;
 mod table;
 
 pub use build::{BuildReport, Outcome};
+pub use fit::{FitReport, LossRow, Tried, loss_rows};
+pub use metrics::{Metrics, MetricsLog};
 pub use rows::{Format, RowPrinter};

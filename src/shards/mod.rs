@@ -12,6 +12,7 @@
 mod file;
 mod folder;
 mod manifest;
+mod reader;
 mod writer;
 
 pub use file::{FileEntry, FileWriter, Use, replace};
@@ -19,4 +20,5 @@ pub use folder::{OutFolder, State};
 pub use manifest::{
     MANIFEST, Manifest, PLAN, Plan, RECIPE, RatioRows, SourceRows, StageEntry, Versions, shard_name,
 };
+pub use reader::{StreamReader, StreamSample};
 pub use writer::ShardWriter;

@@ -221,8 +221,16 @@ fn resolve_entry(
                 .get_or_insert_with(|| bundled::LICENCE.to_owned());
             Ok(vec![source])
         }
-        SourceSpec::Procedural { families, rows } => {
-            let sampler = Arc::new(Sampler::new(config.seed, &families).map_err(unknown_family)?);
+        SourceSpec::Procedural {
+            is_for_base_model,
+            families,
+            rows,
+        } => {
+            let sampler = match is_for_base_model {
+                false => Sampler::new(config.seed, &families),
+                true => Sampler::for_base_model(config.seed, &families),
+            };
+            let sampler = Arc::new(sampler.map_err(unknown_family)?);
             let origin = Origin::Procedural {
                 sampler,
                 n_rows: rows,

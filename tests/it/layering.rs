@@ -2,8 +2,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms in reading order: each may import from those before it. `lib.rs` names them in the same order.
-const ROOMS: [&str; 9] = [
-    "error", "config", "sample", "sources", "tables", "queries", "shards", "report", "commands",
+const ROOMS: [&str; 18] = [
+    "error",
+    "config",
+    "sample",
+    "base_model",
+    "tokenizer",
+    "sources",
+    "tables",
+    "queries",
+    "shards",
+    "report",
+    "device",
+    "model",
+    "loader",
+    "lora",
+    "checkpoint",
+    "trainer",
+    "generate",
+    "commands",
 ];
 
 fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -9,8 +9,15 @@ mod bad_input;
 mod bundled;
 /// What a build contains: the ratio, the order, every row accounted for.
 mod contract;
+/// The parity tests on a GPU, where there is one.
+#[cfg(feature = "cuda")]
+mod cuda;
+/// `delia-fit`.
+mod fit;
 /// What happens when something is in the folder already.
 mod folders;
+/// The decoder beside transformers, a training beside PEFT.
+mod golden_models;
 /// Rooms import only from rooms above them.
 mod layering;
 /// `queries/*.sql` are those the code knows, with the parameters it binds.
@@ -25,3 +32,5 @@ mod same_bytes;
 mod sources;
 /// `delia-sql`.
 mod sql;
+/// What a training may change, and what not.
+mod training;

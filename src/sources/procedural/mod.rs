@@ -366,13 +366,14 @@ mod tests {
     }
 
     #[test]
-    fn another_seed_or_context_gives_other_rows() {
-        let first = rows(&sampler(0, &[]), 100);
-        let other_context =
-            Sampler::for_context("delia procedural sampler: test of contexts v1", 0, &[]).unwrap();
-        for other in [rows(&sampler(1, &[]), 100), rows(&other_context, 100)] {
-            assert!(first.iter().zip(&other).filter(|(a, b)| a == b).count() < 3);
+    fn another_seed_gives_other_rows_and_base_models_have_their_own() {
+        let first = rows(&sampler(0, &[]), 1_000);
+        let for_base_model = rows(&Sampler::for_base_model(0, &[]).unwrap(), 1_000);
+        for other in [&rows(&sampler(1, &[]), 1_000), &for_base_model] {
+            assert!(first.iter().zip(other).filter(|(a, b)| a == b).count() < 20);
         }
+        assert!(for_base_model.iter().all(sampler::is_reserved));
+        assert!(!first.iter().any(sampler::is_reserved));
     }
 
     #[test]
@@ -474,7 +475,7 @@ mod tests {
         }
         assert_eq!(
             hasher.finalize().to_hex().as_str(),
-            "386b14becdeea65afbe94365893be9a16c519e71caeb1faf7d18f535afbb86fe"
+            "5631e388c55eb04fd2800fcba32f162e878eb2343c56f6fca4a5abe5421c653d"
         );
     }
 }

@@ -7,10 +7,20 @@ use std::fmt;
 
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::sample::sample_id;
+
 use super::{FAMILIES, Family, Pair, Rng};
 
-/// What the seed is for. Another use of the sampler takes another context and shares no row with a build.
-const BUILD_STREAM: &str = "delia procedural sampler: build stream v1";
+/// Pairs of builds.
+const BUILD_STREAM: &str = "delia procedural sampler: build stream v2";
+/// Pairs of base models.
+const BASE_MODEL_STREAM: &str = "delia procedural sampler: base model stream v1";
+
+/// One prompt in so many, by its hash, is kept for base models, and no build draws it.
+const PROMPTS_PER_RESERVED: u8 = 16;
+
+/// Pairs a family draws before another takes its place: a family with few prompts may have none of the kind wanted.
+const MAX_ATTEMPTS: u32 = 256;
 
 /// Names further from every family than this share of their length get no suggestion.
 const PLAUSIBLE_TYPO: f64 = 0.4;
@@ -19,6 +29,7 @@ const PLAUSIBLE_TYPO: f64 = 0.4;
 #[derive(Clone)]
 pub struct Sampler {
     key: [u8; 32],
+    is_for_base_model: bool,
     families: Vec<&'static Family>,
 }
 
@@ -36,14 +47,16 @@ impl Sampler {
     ///
     /// Only the set of names matters, not their order or how often each is given.
     pub fn new(seed: u64, names: &[String]) -> Result<Sampler, UnknownFamily> {
-        Self::for_context(BUILD_STREAM, seed, names)
+        Self::in_space(false, seed, names)
     }
 
-    /// Like [`Sampler::new`], in the seed space of another context.
-    ///
-    /// The context is a fixed, globally unique sentence, as [`blake3::derive_key`] asks for.
-    pub fn for_context(
-        context: &str,
+    /// Like [`Sampler::new`], over the prompts that builds never draw: what a base model was trained or tested on is in no build.
+    pub fn for_base_model(seed: u64, names: &[String]) -> Result<Sampler, UnknownFamily> {
+        Self::in_space(true, seed, names)
+    }
+
+    fn in_space(
+        is_for_base_model: bool,
         seed: u64,
         names: &[String],
     ) -> Result<Sampler, UnknownFamily> {
@@ -58,8 +71,14 @@ impl Sampler {
         }
         let chosen =
             |family: &&Family| names.is_empty() || names.iter().any(|name| name == family.name);
+        let context = if is_for_base_model {
+            BASE_MODEL_STREAM
+        } else {
+            BUILD_STREAM
+        };
         Ok(Sampler {
             key: blake3::derive_key(context, &seed.to_le_bytes()),
+            is_for_base_model,
             families: FAMILIES.iter().filter(chosen).collect(),
         })
     }
@@ -68,9 +87,22 @@ impl Sampler {
     pub fn pair(&self, index: u64) -> Pair {
         let row = blake3::keyed_hash(&self.key, &index.to_le_bytes());
         let mut rng = Rng::from_seed(*row.as_bytes());
-        let family = self.families[rng.random_range(0..self.families.len())];
-        (family.sample)(&mut rng)
+        loop {
+            let family = self.families[rng.random_range(0..self.families.len())];
+            let drawn = (0..MAX_ATTEMPTS)
+                .map(|_| (family.sample)(&mut rng))
+                .find(|pair| is_reserved(pair) == self.is_for_base_model);
+            if let Some(pair) = drawn {
+                return pair;
+            }
+        }
     }
+}
+
+/// Whether a pair's prompt is one of those kept for base models.
+pub(super) fn is_reserved(pair: &Pair) -> bool {
+    let id = sample_id(&pair.instruction, &pair.input, "");
+    id[0].is_multiple_of(PROMPTS_PER_RESERVED)
 }
 
 /// The seed's key and the families' names, which together decide every pair.

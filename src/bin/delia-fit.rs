@@ -1,0 +1,134 @@
+//! Fits an adapter: parses arguments, calls [`fit::fit`], prints its report.
+
+#![expect(clippy::print_stderr, reason = "a binary talks to its user")]
+
+mod talk;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clap::Parser;
+use delia::commands::fit::{self, FitEvent, FitRequest};
+use delia::config::{DeviceChoice, FitConfig, FitTable, Recipe};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Set by the first Ctrl-C: the step at hand is finished and saved.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Fit a LoRA adapter to the shards of a build
+///
+/// Streams the shards in order into a low-rank adapter beside a frozen model, and writes it in PEFT's format. An interrupted
+/// fit goes on when its command is repeated, and ends with the same adapter.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Folder of a finished build
+    #[arg(required_unless_present = "completions")]
+    shards: Option<PathBuf>,
+
+    #[command(flatten)]
+    fit: FitTable,
+
+    /// Folder for the adapter
+    #[arg(long, value_name = "DIR", default_value = "adapter")]
+    out: PathBuf,
+
+    /// Start from a recipe: a bundled one by its name, another by its path; flags win over it
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<PathBuf>,
+
+    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+
+    /// Answer this prompt before and after, to look at what was learned
+    #[arg(long = "try", value_name = "PROMPT")]
+    prompt: Option<String>,
+
+    /// Start over instead of going on where the fit in the folder stopped
+    #[arg(long)]
+    fresh: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    general: talk::General,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(shell) = arguments.general.completions {
+        return talk::complete::<Arguments>(shell);
+    }
+    match fit(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => talk::fail(&error),
+    }
+}
+
+fn fit(arguments: Arguments) -> anyhow::Result<()> {
+    talk::use_threads(arguments.general.threads());
+    ctrlc::set_handler(interrupt).context("could not listen for Ctrl-C")?;
+    let recipe = arguments.recipe.as_deref().map(Recipe::read).transpose()?;
+    let table = recipe.and_then(|recipe| recipe.fit).unwrap_or_default();
+    let config = FitConfig::from_table(table.overridden_by(arguments.fit))?;
+    let shards = arguments.shards.expect("clap requires it");
+    let request = FitRequest {
+        shards: &shards,
+        out: &arguments.out,
+        device: arguments.device,
+        fresh: arguments.fresh,
+        prompt: arguments.prompt.as_deref(),
+        stop: &STOP,
+    };
+    let bar = bar(arguments.general.quiet);
+    let report = fit::fit(&config, &request, &|event| match event {
+        FitEvent::Note(note) if arguments.general.quiet => drop(note),
+        FitEvent::Note(note) => bar.suspend(|| eprintln!("{note}")),
+        FitEvent::Step {
+            done,
+            total,
+            metrics,
+        } => {
+            bar.set_length(total);
+            let loss = metrics
+                .loss
+                .map_or("none".to_owned(), |loss| format!("{loss:.4}"));
+            bar.set_message(format!(
+                "loss {loss}, {:.0} tokens/s",
+                metrics.tokens_per_second
+            ));
+            bar.set_position(done);
+        }
+    });
+    bar.finish_and_clear();
+    let report = report?;
+    if arguments.json {
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
+    } else if !arguments.general.quiet {
+        writeln!(io::stdout(), "{report}")?;
+    }
+    Ok(())
+}
+
+/// The first signal lets the step end, the second does not wait.
+fn interrupt() {
+    if STOP.swap(true, Ordering::Relaxed) {
+        std::process::exit(130);
+    }
+    eprintln!("finishing this step; once more to stop at once");
+}
+
+/// A progress line on stderr, if that is a terminal and talk is wanted.
+fn bar(quiet: bool) -> ProgressBar {
+    if quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("step {pos}/{len} {wide_bar} {msg}, {eta} left");
+    ProgressBar::new(0).with_style(style.expect("a valid template"))
+}

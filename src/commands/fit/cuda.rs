@@ -1,0 +1,21 @@
+//! A fit on an NVIDIA GPU.
+
+use burn::backend::Autodiff;
+use burn::tensor::DType;
+use burn_cuda::{Cuda, CudaDevice};
+
+use crate::error::Result;
+use crate::report::FitReport;
+
+use super::folder::FitFolder;
+use super::{FitEvent, Plan};
+
+/// Runs the fit on the GPU of this index, with the frozen weights in 16 bits.
+pub(super) fn run(
+    plan: &Plan<'_>,
+    folder: &FitFolder,
+    index: usize,
+    watch: &dyn Fn(FitEvent<'_>),
+) -> Result<FitReport> {
+    plan.run::<Autodiff<Cuda>>(folder, DType::BF16, &CudaDevice::new(index), watch)
+}

@@ -1,0 +1,145 @@
+//! What a fit leaves: an adapter in PEFT's format, or a whole model in Hugging Face's.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use burn::tensor::DType;
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Tensor, backend::Backend};
+use half::{bf16, f16};
+use safetensors::tensor::Dtype;
+use serde_json::{Map, Value};
+
+use crate::base_model::BaseModel;
+use crate::checkpoint::{f32_bytes, safetensors_bytes};
+use crate::config::FitConfig;
+use crate::error::{Error, Result};
+use crate::lora;
+use crate::model::config::{CONFIG_FILE, SavedType};
+use crate::model::{ADAPTER_FILE, Decoder, Kernels};
+use crate::shards::replace;
+use crate::tokenizer::{COMPANION_FILES, ChatTokenizer, TOKENIZER_FILE};
+
+use super::folder::{BASE_FOLDER, FitFolder, MODEL_FILE};
+
+/// What Hugging Face's readers want to find in a safetensors file.
+const FORMAT: (&str, &str) = ("format", "pt");
+
+/// Writes the adapter with the tokenizer it was trained with.
+pub(super) fn adapter<B: AutodiffBackend + Kernels>(
+    folder: &FitFolder,
+    decoder: &mut Decoder<B>,
+    model: &BaseModel,
+    tokenizer: &ChatTokenizer,
+    config: &FitConfig,
+) -> Result<()> {
+    let base = match model {
+        BaseModel::Folder(path) => fs::canonicalize(path).map_err(Error::read(path))?,
+        BaseModel::Bundled => {
+            // Whoever loads the adapter needs its base on disk.
+            let base = folder.file(BASE_FOLDER);
+            fs::create_dir_all(&base).map_err(Error::write(&base))?;
+            for name in model.file_names()? {
+                if let Some(bytes) = model.bytes(&name)? {
+                    replace(&base.join(&name), &bytes)?;
+                }
+            }
+            fs::canonicalize(&base).map_err(Error::read(&base))?
+        }
+    };
+    tokenizer_files(folder, model, tokenizer)?;
+    let tensors = lora::tensors(decoder).into_iter();
+    let arrays = tensors.map(|(name, tensor)| (name, (tensor.dims(), f32_bytes(&host(tensor)))));
+    let bytes = safetensors_bytes(&arrays.collect(), Dtype::F32, FORMAT);
+    replace(&folder.file(ADAPTER_FILE), &bytes)?;
+    let peft = lora::peft_config(
+        decoder,
+        &base.to_string_lossy(),
+        config.rank,
+        config.alpha,
+        config.dropout,
+    );
+    replace(&folder.file(lora::ADAPTER_CONFIG), pretty(&peft).as_bytes())?;
+    Ok(())
+}
+
+/// Writes the model with its tokenizer, in the type its configuration names.
+pub(super) fn model<B: AutodiffBackend + Kernels>(
+    folder: &FitFolder,
+    decoder: &mut Decoder<B>,
+    mut config: Map<String, Value>,
+    model: &BaseModel,
+    tokenizer: &ChatTokenizer,
+) -> Result<()> {
+    tokenizer_files(folder, model, tokenizer)?;
+    let saved_type = decoder.config().dtype;
+    config.insert(
+        "vocab_size".to_owned(),
+        decoder.scoring_table().n_tokens().into(),
+    );
+    let mut arrays = BTreeMap::new();
+    for (name, tensor) in decoder.tensors_mut() {
+        let [rows, columns] = tensor.dims();
+        let values = host(tensor.clone().inner());
+        let bytes = match saved_type {
+            SavedType::F32 => f32_bytes(&values),
+            SavedType::Bf16 => values
+                .iter()
+                .flat_map(|&value| bf16::from_f32(value).to_le_bytes())
+                .collect(),
+            SavedType::F16 => values
+                .iter()
+                .flat_map(|&value| f16::from_f32(value).to_le_bytes())
+                .collect(),
+        };
+        let is_vector = name.ends_with("norm.weight") || name.ends_with(".bias");
+        let shape = if is_vector {
+            vec![columns]
+        } else {
+            vec![rows, columns]
+        };
+        arrays.insert(name, (shape, bytes));
+    }
+    let dtype = match saved_type {
+        SavedType::F32 => Dtype::F32,
+        SavedType::Bf16 => Dtype::BF16,
+        SavedType::F16 => Dtype::F16,
+    };
+    replace(
+        &folder.file(MODEL_FILE),
+        &safetensors_bytes(&arrays, dtype, FORMAT),
+    )?;
+    replace(
+        &folder.file(CONFIG_FILE),
+        pretty(&Value::Object(config)).as_bytes(),
+    )?;
+    let generation = "generation_config.json";
+    if let Some(bytes) = model.bytes(generation)? {
+        replace(&folder.file(generation), &bytes)?;
+    }
+    Ok(())
+}
+
+fn tokenizer_files(folder: &FitFolder, model: &BaseModel, tokenizer: &ChatTokenizer) -> Result<()> {
+    replace(
+        &folder.file(TOKENIZER_FILE),
+        tokenizer.to_json()?.as_bytes(),
+    )?;
+    for name in COMPANION_FILES {
+        if let Some(bytes) = model.bytes(name)? {
+            replace(&folder.file(name), &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn host<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
+    let data = tensor.cast(DType::F32).into_data();
+    data.into_vec().expect("cast to 32 bits")
+}
+
+fn pretty(value: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("JSON");
+    text.push('\n');
+    text
+}

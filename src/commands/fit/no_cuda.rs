@@ -1,0 +1,20 @@
+//! A program built without CUDA never gets here: no GPU is found.
+
+use crate::error::{Error, Result};
+use crate::report::FitReport;
+
+use super::folder::FitFolder;
+use super::{FitEvent, Plan};
+
+/// Refuses.
+pub(super) fn run(
+    _plan: &Plan<'_>,
+    _folder: &FitFolder,
+    index: usize,
+    _watch: &dyn Fn(FitEvent<'_>),
+) -> Result<FitReport> {
+    Err(Error::Device {
+        device: format!("cuda:{index}"),
+        missing: crate::device::missing(index).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,578 @@
+//! What `delia-fit` is asked for.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The model of a fit that names none.
+const DEFAULT_MODEL: &str = "bundled:tiny";
+/// Inner size of the adapters, as in the paper.
+const DEFAULT_RANK: usize = 16;
+/// The adapters' outputs are scaled by alpha / rank.
+const DEFAULT_ALPHA: f64 = 32.0;
+/// Dropout before the adapters.
+const DEFAULT_DROPOUT: f64 = 0.05;
+/// The highest learning rate, as in the paper.
+const DEFAULT_LR: f64 = 2e-4;
+/// Passes over the shards.
+const DEFAULT_EPOCHS: u32 = 1;
+/// Samples in a step, as in the paper.
+const DEFAULT_BATCH_SIZE: u64 = 64;
+/// Samples in a step of a stream below [`SMALL_STREAM`] rows.
+const SMALL_BATCH_SIZE: u64 = 16;
+/// Rows below which the paper takes smaller batches.
+const SMALL_STREAM: u64 = 256;
+/// Tokens in a sample, where the model allows as many.
+const DEFAULT_MAX_LENGTH: usize = 2_048;
+/// The share of the steps over which the learning rate rises.
+const DEFAULT_WARMUP: f64 = 0.05;
+/// AdamW's decay of weights towards 0.
+const DEFAULT_WEIGHT_DECAY: f64 = 0.01;
+/// The largest norm of a step's gradient.
+const DEFAULT_CLIP: f64 = 1.0;
+/// Steps between two checkpoints.
+const DEFAULT_SAVE_EVERY: u64 = 50;
+
+/// The `[fit]` table, and the flags of `delia-fit` of the same names.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, clap::Args)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[command(next_help_heading = "What to fit")]
+pub struct FitTable {
+    /// The base model: a Hugging Face folder, or `bundled:tiny` [default: bundled:tiny]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+
+    /// Inner size of the adapters [default: 16]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
+
+    /// The adapters' outputs are scaled by alpha / rank [default: 32]
+    #[arg(long, value_name = "X")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+
+    /// Dropout before the adapters [default: 0.05]
+    #[arg(long, value_name = "P")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+
+    /// The highest learning rate; it falls to 0 along a cosine [default: 2e-4]
+    #[arg(long, value_name = "X")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+
+    /// The share of the steps over which the learning rate rises from 0 [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<f64>,
+
+    /// AdamW's weight decay [default: 0.01]
+    #[arg(long, value_name = "X")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+
+    /// The largest norm of a step's gradient [default: 1]
+    #[arg(long, value_name = "X")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+
+    /// Passes over the shards [default: 1]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u32>,
+
+    /// Samples in a step; `auto` is 64, and 16 for less than 256 rows [default: auto]
+    #[arg(long, value_name = "N|auto")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<BatchSize>,
+
+    /// Stop after so many steps; the learning rate reaches 0 there
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+
+    /// Tokens in a sample [default: the model's positions, at most 2048]
+    #[arg(long, value_name = "TOKENS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
+
+    /// What becomes of a sample with more tokens [default: drop]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub too_long: Option<TooLong>,
+
+    /// Which tokens the loss counts [default: response]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_on: Option<LossOn>,
+
+    /// Tokens to add to the vocabulary; without a value, none [default: those the build names]
+    #[arg(long, value_name = "TOKEN", num_args = 0..)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub special_token: Option<Vec<String>>,
+
+    /// Where the rows of new tokens start: `random`, `zeros`, `mean:TEXT` or `copy:TOKEN` [default: random]
+    #[arg(long, value_name = "INIT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
+
+    /// Train every weight instead of adapters, and write a whole model
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full: Option<bool>,
+
+    /// With `--full`: start from fresh weights in the shape of this `config.json`; the tokenizer stays the model's
+    #[arg(long, value_name = "CONFIG")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_model: Option<PathBuf>,
+
+    /// Seed of every random choice [default: 0]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+
+    /// Steps between two checkpoints [default: 50]
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save_every: Option<u64>,
+}
+
+impl FitTable {
+    /// This table with everything that `flags` says put over it.
+    #[must_use]
+    pub fn overridden_by(self, flags: FitTable) -> FitTable {
+        FitTable {
+            model: flags.model.or(self.model),
+            rank: flags.rank.or(self.rank),
+            alpha: flags.alpha.or(self.alpha),
+            dropout: flags.dropout.or(self.dropout),
+            lr: flags.lr.or(self.lr),
+            warmup: flags.warmup.or(self.warmup),
+            weight_decay: flags.weight_decay.or(self.weight_decay),
+            clip: flags.clip.or(self.clip),
+            epochs: flags.epochs.or(self.epochs),
+            batch_size: flags.batch_size.or(self.batch_size),
+            max_steps: flags.max_steps.or(self.max_steps),
+            max_length: flags.max_length.or(self.max_length),
+            too_long: flags.too_long.or(self.too_long),
+            loss_on: flags.loss_on.or(self.loss_on),
+            special_token: flags.special_token.or(self.special_token),
+            init: flags.init.or(self.init),
+            full: flags.full.or(self.full),
+            init_model: flags.init_model.or(self.init_model),
+            seed: flags.seed.or(self.seed),
+            save_every: flags.save_every.or(self.save_every),
+        }
+    }
+
+    /// Makes relative paths start from `folder`.
+    pub(super) fn rebase(&mut self, folder: &Path) {
+        for path in [&mut self.model, &mut self.init_model]
+            .into_iter()
+            .flatten()
+        {
+            if !path.starts_with(DEFAULT_MODEL) {
+                *path = folder.join(&*path);
+            }
+        }
+    }
+}
+
+/// Everything that decides the result of a fit on given shards and a given device, and nothing that does not.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FitConfig {
+    /// The base model.
+    pub model: PathBuf,
+    /// Inner size of the adapters.
+    pub rank: usize,
+    /// The adapters' outputs are scaled by alpha / rank.
+    pub alpha: f64,
+    /// Dropout before the adapters.
+    pub dropout: f64,
+    /// The highest learning rate.
+    pub lr: f64,
+    /// The share of the steps over which the learning rate rises.
+    pub warmup: f64,
+    /// AdamW's weight decay.
+    pub weight_decay: f64,
+    /// The largest norm of a step's gradient.
+    pub clip: f64,
+    /// Passes over the shards.
+    pub epochs: u32,
+    /// Samples in a step.
+    pub batch_size: BatchSize,
+    /// Where to stop early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    /// Tokens in a sample; `None` for what the model allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
+    /// What becomes of a sample with more tokens.
+    pub too_long: TooLong,
+    /// Which tokens the loss counts.
+    pub loss_on: LossOn,
+    /// Tokens to add to the vocabulary; `None` for those the build names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub special_token: Option<Vec<String>>,
+    /// Where the rows of new tokens start.
+    pub init: Init,
+    /// Whether every weight is trained.
+    pub full: bool,
+    /// The shape of a model trained from fresh weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_model: Option<PathBuf>,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Steps between two checkpoints; it changes no result.
+    #[serde(skip)]
+    pub save_every: u64,
+}
+
+impl FitConfig {
+    /// Fills in the defaults and checks what was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a value that cannot be meant, named by its key.
+    pub fn from_table(table: FitTable) -> Result<FitConfig> {
+        let full = table.full.unwrap_or(false);
+        let config = FitConfig {
+            model: table.model.unwrap_or_else(|| DEFAULT_MODEL.into()),
+            rank: table.rank.unwrap_or(DEFAULT_RANK),
+            alpha: table.alpha.unwrap_or(DEFAULT_ALPHA),
+            dropout: table
+                .dropout
+                .unwrap_or(if full { 0.0 } else { DEFAULT_DROPOUT }),
+            lr: table.lr.unwrap_or(DEFAULT_LR),
+            warmup: table.warmup.unwrap_or(DEFAULT_WARMUP),
+            weight_decay: table.weight_decay.unwrap_or(DEFAULT_WEIGHT_DECAY),
+            clip: table.clip.unwrap_or(DEFAULT_CLIP),
+            epochs: table.epochs.unwrap_or(DEFAULT_EPOCHS),
+            batch_size: table.batch_size.unwrap_or_default(),
+            max_steps: table.max_steps,
+            max_length: table.max_length,
+            too_long: table.too_long.unwrap_or_default(),
+            loss_on: table.loss_on.unwrap_or_default(),
+            special_token: table.special_token,
+            init: table.init.unwrap_or_default(),
+            full,
+            init_model: table.init_model,
+            seed: table.seed.unwrap_or(0),
+            save_every: table.save_every.unwrap_or(DEFAULT_SAVE_EVERY),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Tokens a sample of a model with so many positions may have.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where more were asked for than the model has.
+    pub fn max_length_of(&self, positions: usize) -> Result<usize> {
+        match self.max_length {
+            None => Ok(positions.min(DEFAULT_MAX_LENGTH)),
+            Some(given) if given <= positions => Ok(given),
+            Some(given) => Err(Error::Setting {
+                key: "max-length",
+                problem: format!("{given} tokens are more than the model's {positions} positions"),
+                hint: "leave it out for what the model allows".to_owned(),
+            }),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let refuse = |key, problem: String, hint: &str| {
+            Err(Error::Setting {
+                key,
+                problem,
+                hint: hint.to_owned(),
+            })
+        };
+        let whole = [
+            ("rank", self.rank as u64, "the default is 16"),
+            (
+                "epochs",
+                self.epochs.into(),
+                "`--max-steps` stops within the first pass",
+            ),
+            (
+                "max-steps",
+                self.max_steps.unwrap_or(1),
+                "leave it out for whole passes",
+            ),
+            ("save-every", self.save_every, "the default is 50"),
+        ];
+        for (key, value, hint) in whole {
+            if value == 0 {
+                return refuse(key, "at least 1, got 0".to_owned(), hint);
+            }
+        }
+        if self.max_length.is_some_and(|length| length < 2) {
+            let got = self.max_length.unwrap_or_default();
+            return refuse(
+                "max-length",
+                format!("at least 2, got {got}"),
+                "a prompt and a response need a token each",
+            );
+        }
+        let numbers = [
+            ("alpha", self.alpha, 0.0..=f64::MAX),
+            ("dropout", self.dropout, 0.0..=0.999),
+            ("lr", self.lr, 0.0..=f64::MAX),
+            ("warmup", self.warmup, 0.0..=1.0),
+            ("weight-decay", self.weight_decay, 0.0..=f64::MAX),
+            ("clip", self.clip, f64::MIN_POSITIVE..=f64::MAX),
+        ];
+        for (key, value, range) in numbers {
+            if !range.contains(&value) {
+                let problem = match *range.end() {
+                    f64::MAX => format!("a number from {} on, got {value}", range.start()),
+                    end => format!("a number from {} to {end}, got {value}", range.start()),
+                };
+                return refuse(key, problem, "leave it out for the default");
+            }
+        }
+        if self.full && self.dropout > 0.0 {
+            return refuse(
+                "dropout",
+                "there are no adapters to drop from with `--full`".to_owned(),
+                "leave one of them out",
+            );
+        }
+        if self.init_model.is_some() && !self.full {
+            let problem = "fresh weights can only be trained as a whole".to_owned();
+            return refuse("init-model", problem, "add `--full`");
+        }
+        Ok(())
+    }
+}
+
+/// Samples in a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BatchSizeText", into = "BatchSizeText")]
+pub enum BatchSize {
+    /// As in the paper: 64, and 16 for less than 256 rows.
+    #[default]
+    Auto,
+    /// So many.
+    Of(u64),
+}
+
+impl BatchSize {
+    /// Samples in a step of a stream of `n_rows` rows.
+    pub fn resolve(self, n_rows: u64) -> u64 {
+        match self {
+            BatchSize::Of(n) => n,
+            BatchSize::Auto if n_rows < SMALL_STREAM => SMALL_BATCH_SIZE,
+            BatchSize::Auto => DEFAULT_BATCH_SIZE,
+        }
+    }
+}
+
+impl FromStr for BatchSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<BatchSize, String> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(BatchSize::Auto),
+            (_, Ok(n)) if n > 0 => Ok(BatchSize::Of(n)),
+            _ => Err(format!("`{text}` is neither `auto` nor a number above 0")),
+        }
+    }
+}
+
+/// `auto` or a number, as TOML has them.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum BatchSizeText {
+    Number(u64),
+    Word(String),
+}
+
+impl TryFrom<BatchSizeText> for BatchSize {
+    type Error = String;
+
+    fn try_from(text: BatchSizeText) -> std::result::Result<BatchSize, String> {
+        match text {
+            BatchSizeText::Number(n) => n.to_string().parse(),
+            BatchSizeText::Word(word) => word.parse(),
+        }
+    }
+}
+
+impl From<BatchSize> for BatchSizeText {
+    fn from(size: BatchSize) -> BatchSizeText {
+        match size {
+            BatchSize::Auto => BatchSizeText::Word("auto".to_owned()),
+            BatchSize::Of(n) => BatchSizeText::Number(n),
+        }
+    }
+}
+
+/// What becomes of a sample with too many tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum TooLong {
+    /// Leave it out, and count it; more than a tenth of the task rows is an error
+    #[default]
+    Drop,
+    /// Keep its first tokens
+    Truncate,
+    /// Stop with an error
+    Error,
+}
+
+/// Which tokens the loss counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossOn {
+    /// Those of the response
+    #[default]
+    Response,
+    /// All but the first
+    Sequence,
+}
+
+/// The value a new token's row starts from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Init {
+    /// Normal with the model's `initializer_range`, as in the paper.
+    #[default]
+    Random,
+    /// Zeros.
+    Zeros,
+    /// The mean of the rows of a text's tokens.
+    Mean(String),
+    /// The row of another token.
+    Copy(String),
+}
+
+impl FromStr for Init {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Init, String> {
+        match text.split_once(':') {
+            None if text == "random" => Ok(Init::Random),
+            None if text == "zeros" => Ok(Init::Zeros),
+            Some(("mean", words)) if !words.is_empty() => Ok(Init::Mean(words.to_owned())),
+            Some(("copy", token)) if !token.is_empty() => Ok(Init::Copy(token.to_owned())),
+            _ => Err(format!(
+                "`{text}` is none of `random`, `zeros`, `mean:TEXT` and `copy:TOKEN`"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Init {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Init::Random => f.write_str("random"),
+            Init::Zeros => f.write_str("zeros"),
+            Init::Mean(words) => write!(f, "mean:{words}"),
+            Init::Copy(token) => write!(f, "copy:{token}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Init {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Init, String> {
+        text.parse()
+    }
+}
+
+impl From<Init> for String {
+    fn from(init: Init) -> String {
+        init.to_string()
+    }
+}
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first GPU that can be used, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU of this index.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<DeviceChoice, String> {
+        match text.split_once(':') {
+            None if text == "auto" => Ok(DeviceChoice::Auto),
+            None if text == "cpu" => Ok(DeviceChoice::Cpu),
+            None if text == "cuda" => Ok(DeviceChoice::Cuda(0)),
+            Some(("cuda", index)) => index
+                .parse()
+                .map(DeviceChoice::Cuda)
+                .map_err(|_| format!("`{index}` in `{text}` is not the number of a GPU")),
+            _ => Err(format!(
+                "`{text}` is none of `auto`, `cpu`, `cuda` and `cuda:N`"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceChoice::Auto => f.write_str("auto"),
+            DeviceChoice::Cpu => f.write_str("cpu"),
+            DeviceChoice::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_reads_back_as_it_was_written() {
+        let text =
+            "rank = 4\nbatch-size = \"auto\"\ninit = \"mean:JSON format\"\nspecial-token = []\n";
+        let table: FitTable = toml::from_str(text).expect("a table");
+        let config = FitConfig::from_table(table).expect("a configuration");
+        assert_eq!(config.init, Init::Mean("JSON format".to_owned()));
+        let frozen = toml::to_string(&config).expect("TOML");
+        let again: FitTable = toml::from_str(&frozen).expect("the frozen table is a table");
+        let again = FitConfig::from_table(again).expect("a configuration");
+        assert_eq!(toml::to_string(&again).expect("TOML"), frozen);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        for (text, named) in [
+            ("rank = 0", "rank"),
+            ("lr = -1.0", "lr"),
+            ("lr = nan", "lr"),
+            ("dropout = 1.0", "dropout"),
+            ("clip = 0.0", "clip"),
+            ("max-length = 1", "max-length"),
+            ("init-model = \"c.json\"", "init-model"),
+            ("full = true\ndropout = 0.1", "dropout"),
+        ] {
+            let table = toml::from_str(text).expect("a table");
+            match FitConfig::from_table(table) {
+                Err(Error::Setting { key, .. }) => assert_eq!(key, named, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        assert!("0".parse::<BatchSize>().is_err());
+        assert!("mean:".parse::<Init>().is_err());
+        assert!("gpu".parse::<DeviceChoice>().is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! The operations of a decoder on the CPU.
+
+use burn_flex::Flex;
+
+use super::kernels::Kernels;
+
+impl Kernels for Flex {}

@@ -1,0 +1,161 @@
+//! The summary of a fit.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::build::grouped;
+use super::table::{Style, render};
+use super::{Metrics, Outcome};
+
+/// Steps whose losses are averaged for the summary.
+const STEPS_AVERAGED: usize = 20;
+
+/// What a fit did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FitReport {
+    /// Where the adapter or model is.
+    pub out: PathBuf,
+    /// Whether there was anything to do.
+    pub outcome: Outcome,
+    /// The device it ran on.
+    pub device: String,
+    /// Weights of the model.
+    pub parameters: u64,
+    /// Those of them that were trained, and those that were added.
+    pub trained_parameters: u64,
+    /// Steps.
+    pub steps: u64,
+    /// Samples trained on.
+    pub samples: u64,
+    /// Samples left out because they have too many tokens.
+    pub too_long: u64,
+    /// Samples left out because none of their tokens would be counted.
+    pub no_target: u64,
+    /// Tokens computed, padding left out.
+    pub tokens: u64,
+    /// The share of padding in everything computed.
+    pub padding: f64,
+    /// Tokens a second over all runs.
+    pub tokens_per_second: f64,
+    /// Seconds over all runs.
+    pub seconds: f64,
+    /// Losses over the first steps and over the last.
+    pub losses: Vec<LossRow>,
+    /// What the model answered before and after, where a prompt was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Tried>,
+}
+
+/// A loss at the beginning and at the end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LossRow {
+    /// What it was measured on.
+    pub on: String,
+    /// Mean over the first steps.
+    pub first: f64,
+    /// Mean over the last steps.
+    pub last: f64,
+}
+
+/// A prompt and its responses.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tried {
+    /// The prompt.
+    pub prompt: String,
+    /// The base model's response.
+    pub before: String,
+    /// The trained model's.
+    pub after: String,
+}
+
+/// Means over the first and the last steps, of all samples, the task's, and the others.
+pub fn loss_rows(steps: &[Metrics]) -> Vec<LossRow> {
+    type Of = fn(&Metrics) -> Option<f64>;
+    let kinds: [(&'static str, Of); 3] = [
+        ("all", |step| step.loss),
+        ("task", |step| step.task_loss),
+        ("diverse", |step| step.diverse_loss),
+    ];
+    let rows = kinds.into_iter().filter_map(|(on, of)| {
+        let losses: Vec<f64> = steps.iter().filter_map(of).collect();
+        let n = STEPS_AVERAGED.min(losses.len().div_ceil(2)).max(1);
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        Some(LossRow {
+            on: on.to_owned(),
+            first: mean(losses.get(..n)?),
+            last: mean(&losses[losses.len() - n..]),
+        })
+    });
+    rows.collect()
+}
+
+impl fmt::Display for FitReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.outcome == Outcome::UpToDate {
+            return write!(
+                f,
+                "`{}` is up to date: it holds the result of this fit",
+                self.out.display()
+            );
+        }
+        let header = ["loss on", "first steps", "last steps"].map(str::to_owned);
+        let rows: Vec<_> = self
+            .losses
+            .iter()
+            .map(|row| {
+                vec![
+                    row.on.clone(),
+                    format!("{:.4}", row.first),
+                    format!("{:.4}", row.last),
+                ]
+            })
+            .collect();
+        if !rows.is_empty() {
+            writeln!(
+                f,
+                "{}\n",
+                render(Style::Terminal, &header, &[false, true, true], &rows)
+            )?;
+        }
+        if let Some(tried) = &self.tried {
+            writeln!(
+                f,
+                "prompt  {}\nbefore  {}\nafter   {}\n",
+                tried.prompt, tried.before, tried.after
+            )?;
+        }
+        let share = 100.0 * self.trained_parameters as f64 / self.parameters as f64;
+        writeln!(
+            f,
+            "fit     `{}`: {} weights trained, {share:.1} % of the {} of the model",
+            self.out.display(),
+            grouped(self.trained_parameters),
+            grouped(self.parameters),
+        )?;
+        writeln!(
+            f,
+            "steps   {}: {} samples, {} tokens, {:.0} % padding",
+            grouped(self.steps),
+            grouped(self.samples),
+            grouped(self.tokens),
+            100.0 * self.padding,
+        )?;
+        for (n, why) in [
+            (self.too_long, "too long"),
+            (self.no_target, "without a supervised token"),
+        ] {
+            if n > 0 {
+                writeln!(f, "note    {} samples left out: {why}", grouped(n))?;
+            }
+        }
+        write!(
+            f,
+            "time    {:.1} s on {}, {} tokens/s",
+            self.seconds,
+            self.device,
+            grouped(self.tokens_per_second as u64)
+        )
+    }
+}

@@ -1,0 +1,139 @@
+//! What every step of a fit measured: a line of JSON as it happens, a Parquet file in the end.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::shards::{FileWriter, Use};
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// The step, from 0.
+    pub step: u64,
+    /// The mean loss of the supervised tokens, in nats; none for a step without one.
+    pub loss: Option<f64>,
+    /// The same over the task's samples.
+    pub task_loss: Option<f64>,
+    /// The same over the others.
+    pub diverse_loss: Option<f64>,
+    /// The learning rate.
+    pub lr: Option<f64>,
+    /// The norm of the gradient before it was clipped.
+    pub grad_norm: Option<f64>,
+    /// Samples trained on.
+    pub samples: u64,
+    /// Tokens computed, padding left out.
+    pub tokens: u64,
+    /// Tokens the loss counted.
+    pub targets: u64,
+    /// Tokens a second, padding left out.
+    pub tokens_per_second: f64,
+}
+
+/// The metrics of a fit, a line a step.
+#[derive(Debug)]
+pub struct MetricsLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsLog {
+    /// Continues the log after its first `steps` steps; what an interrupted run wrote beyond them is cut off.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn resume(path: &Path, steps: u64) -> Result<MetricsLog> {
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            text => text.map_err(Error::read(path))?,
+        };
+        let kept: u64 = text
+            .split_inclusive('\n')
+            .take(steps as usize)
+            .map(|line| line.len() as u64)
+            .sum();
+        let mut options = OpenOptions::new();
+        let file = options
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(Error::write(path))?;
+        file.set_len(kept).map_err(Error::write(path))?;
+        Ok(MetricsLog {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Appends a step.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn push(&mut self, metrics: &Metrics) -> Result<()> {
+        let mut line = serde_json::to_string(metrics).expect("numbers");
+        line.push('\n');
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(Error::write(&self.path))
+    }
+
+    /// Writes all steps as a Parquet file, and returns them.
+    ///
+    /// # Errors
+    /// When the log cannot be read back or the file not be written.
+    pub fn to_parquet(&self, path: &Path) -> Result<Vec<Metrics>> {
+        let text = fs::read_to_string(&self.path).map_err(Error::read(&self.path))?;
+        let steps = text
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<serde_json::Result<Vec<Metrics>>>();
+        let steps = steps.map_err(|source| Error::Manifest {
+            path: self.path.clone(),
+            source,
+        })?;
+        let number = |name: &'static str, of: fn(&Metrics) -> u64| -> (&'static str, ArrayRef) {
+            (
+                name,
+                Arc::new(UInt64Array::from_iter_values(steps.iter().map(of))),
+            )
+        };
+        let measure =
+            |name: &'static str, of: fn(&Metrics) -> Option<f64>| -> (&'static str, ArrayRef) {
+                (
+                    name,
+                    Arc::new(steps.iter().map(of).collect::<Float64Array>()),
+                )
+            };
+        let columns = [
+            number("step", |step| step.step),
+            measure("loss", |step| step.loss),
+            measure("task_loss", |step| step.task_loss),
+            measure("diverse_loss", |step| step.diverse_loss),
+            measure("lr", |step| step.lr),
+            measure("grad_norm", |step| step.grad_norm),
+            number("samples", |step| step.samples),
+            number("tokens", |step| step.tokens),
+            number("targets", |step| step.targets),
+            measure("tokens_per_second", |step| Some(step.tokens_per_second)),
+        ];
+        let fields = columns.iter().map(|(name, column)| {
+            let is_measure = column.data_type() == &DataType::Float64;
+            Field::new(*name, column.data_type().clone(), is_measure)
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let columns = columns.into_iter().map(|(_, column)| column).collect();
+        let batch =
+            RecordBatch::try_new(Arc::clone(&schema), columns).expect("columns of one length");
+        let mut writer = FileWriter::create(path, &schema, Use::Artefact)?;
+        writer.push(batch)?;
+        writer.finish()?;
+        Ok(steps)
+    }
+}

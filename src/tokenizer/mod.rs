@@ -1,0 +1,177 @@
+//! From text to token ids, and which of them the loss counts.
+
+mod template;
+
+use std::str::FromStr;
+
+use serde_json::Value as Json;
+use tokenizers::{AddedToken, Tokenizer};
+
+use crate::base_model::BaseModel;
+use crate::error::{Error, Result};
+use crate::sample::Prompt;
+
+pub use template::{ChatTemplate, Rendered};
+
+/// The file every fast tokenizer is saved as.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+
+/// Files that belong to a tokenizer besides `tokenizer.json`; an adapter carries copies of those its model has.
+pub const COMPANION_FILES: [&str; 3] = [
+    template::CONFIG_FILE,
+    "chat_template.jinja",
+    "special_tokens_map.json",
+];
+
+/// A tokenizer with its chat template and the special tokens of a task.
+#[derive(Debug)]
+pub struct ChatTokenizer {
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    eos_ids: Vec<u32>,
+    special_ids: Vec<u32>,
+}
+
+/// A sample as the model sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// The first token of the response: tokens from here on are supervised.
+    pub response_start: usize,
+}
+
+impl ChatTokenizer {
+    /// Reads a model's tokenizer and adds `special_tokens` to its vocabulary; one it already has keeps its id.
+    ///
+    /// # Errors
+    /// When `tokenizer.json` is missing or is not a tokenizer, or when the template cannot be used.
+    pub fn read(model: &BaseModel, special_tokens: &[String]) -> Result<ChatTokenizer> {
+        let bytes = model.required(TOKENIZER_FILE)?;
+        let broken = |source| Error::Tokenizer {
+            path: model.path(TOKENIZER_FILE),
+            source,
+        };
+        let mut tokenizer =
+            Tokenizer::from_str(&String::from_utf8_lossy(&bytes)).map_err(broken)?;
+        // Lengths are ours to decide.
+        tokenizer.with_truncation(None).map_err(broken)?;
+        tokenizer.with_padding(None);
+        let added = special_tokens
+            .iter()
+            .map(|token| AddedToken::from(token.as_str(), true));
+        tokenizer.add_special_tokens(added).map_err(broken)?;
+        let template = ChatTemplate::read(model)?;
+        let id_of = |token: &str| tokenizer.token_to_id(token);
+        let special_ids = special_tokens
+            .iter()
+            .map(|token| id_of(token).expect("added above"))
+            .collect();
+        let mut eos_ids: Vec<u32> = id_of(template.eos_token()).into_iter().collect();
+        eos_ids.extend(generation_eos(model)?);
+        eos_ids.sort_unstable();
+        eos_ids.dedup();
+        Ok(ChatTokenizer {
+            tokenizer,
+            template,
+            eos_ids,
+            special_ids,
+        })
+    }
+
+    /// Tokens, those added included.
+    pub fn n_tokens(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// The ids of the special tokens, in the order given.
+    pub fn special_ids(&self) -> &[u32] {
+        &self.special_ids
+    }
+
+    /// The tokens that end a response.
+    pub fn eos_ids(&self) -> &[u32] {
+        &self.eos_ids
+    }
+
+    /// The chat template.
+    pub fn template(&self) -> &ChatTemplate {
+        &self.template
+    }
+
+    /// The id of a token of the vocabulary.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    /// Bare text, without any token the template or the tokenizer would add.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot take it.
+    pub fn text(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.encode(text)?.get_ids().to_vec())
+    }
+
+    /// A prompt up to where the response begins.
+    ///
+    /// # Errors
+    /// When the template refuses it.
+    pub fn prompt(&self, prompt: Prompt<'_>) -> Result<Vec<u32>> {
+        self.text(&self.template.prompt(prompt)?)
+    }
+
+    /// A prompt with its response. Both are tokenised as one text; a token that holds the end of the prompt and the beginning
+    /// of the response belongs to the response.
+    ///
+    /// # Errors
+    /// When the template refuses it.
+    pub fn sample(&self, prompt: Prompt<'_>, response: &str) -> Result<Encoded> {
+        let rendered = self.template.sample(prompt, response)?;
+        let encoding = self.encode(&rendered.text)?;
+        let response_start = encoding
+            .get_offsets()
+            .partition_point(|&(_, end)| end <= rendered.prompt_bytes);
+        Ok(Encoded {
+            ids: encoding.get_ids().to_vec(),
+            response_start,
+        })
+    }
+
+    /// The text of token ids, special tokens left out.
+    ///
+    /// # Errors
+    /// When an id is not in the vocabulary.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.tokenizer.decode(ids, true).map_err(in_use)
+    }
+
+    /// The tokenizer as `tokenizer.json`, added tokens included.
+    ///
+    /// # Errors
+    /// When it cannot be serialised.
+    pub fn to_json(&self) -> Result<String> {
+        self.tokenizer.to_string(true).map_err(in_use)
+    }
+
+    fn encode(&self, text: &str) -> Result<tokenizers::Encoding> {
+        // The template has put in what the text begins and ends with.
+        self.tokenizer.encode(text, false).map_err(in_use)
+    }
+}
+
+fn in_use(source: tokenizers::Error) -> Error {
+    Error::Tokenizer {
+        path: TOKENIZER_FILE.into(),
+        source,
+    }
+}
+
+/// `generation_config.json` may name more tokens that end a response than the tokenizer does.
+fn generation_eos(model: &BaseModel) -> Result<Vec<u32>> {
+    let config: Json = model.json("generation_config.json")?.unwrap_or(Json::Null);
+    let id = |value: &Json| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    Ok(match &config["eos_token_id"] {
+        Json::Array(ids) => ids.iter().filter_map(id).collect(),
+        one => id(one).into_iter().collect(),
+    })
+}

@@ -1,0 +1,363 @@
+//! One step: micro-batches → summed gradient → clipped → AdamW.
+
+use std::collections::BTreeMap;
+
+use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, SimpleOptimizer as _};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor, TensorData};
+
+use crate::checkpoint::{Moments, Saved};
+use crate::error::{Error, Result};
+use crate::loader::{GlobalBatch, MicroBatch};
+use crate::model::{Decoder, Dropout, Kernels, Sequences, supervised_loss};
+use crate::sample::Kind;
+
+/// PyTorch's, and with it what PEFT users have: burn's own default is 1e-5.
+const ADAM_EPSILON: f32 = 1e-8;
+/// Added to the norm a gradient is divided by, as `torch.nn.utils.clip_grad_norm_` does.
+const CLIP_EPSILON: f64 = 1e-6;
+
+/// How a decoder is trained.
+#[derive(Clone, Debug)]
+pub struct TrainerConfig {
+    /// The learning rate of every step.
+    pub schedule: Schedule,
+    /// AdamW's decay of weights towards 0; norms and biases do not decay.
+    pub weight_decay: f64,
+    /// The largest norm of a step's gradient.
+    pub clip: f64,
+    /// Dropout before the adapters.
+    pub dropout: f64,
+    /// Seed of the dropout.
+    pub seed: u64,
+}
+
+/// A linear rise from 0, then a cosine down to 0: `get_cosine_schedule_with_warmup` of transformers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// The highest learning rate.
+    pub peak: f64,
+    /// Steps of the rise.
+    pub warmup_steps: u64,
+    /// All steps.
+    pub n_steps: u64,
+}
+
+impl Schedule {
+    /// A rise over a share of the steps, rounded up.
+    pub fn new(peak: f64, warmup: f64, n_steps: u64) -> Schedule {
+        Schedule {
+            peak,
+            warmup_steps: (n_steps as f64 * warmup).ceil() as u64,
+            n_steps,
+        }
+    }
+
+    /// The learning rate of a step, from 0.
+    pub fn at(&self, step: u64) -> f64 {
+        if step < self.warmup_steps {
+            return self.peak * step as f64 / self.warmup_steps as f64;
+        }
+        let falling = self.n_steps.saturating_sub(self.warmup_steps).max(1);
+        let progress = (step - self.warmup_steps) as f64 / falling as f64;
+        self.peak * (0.5 * (1.0 + (std::f64::consts::PI * progress).cos())).max(0.0)
+    }
+}
+
+/// A decoder in training.
+pub struct Trainer<B: AutodiffBackend> {
+    decoder: Decoder<B>,
+    config: TrainerConfig,
+    moments: BTreeMap<String, AdaptiveMomentumState<B::InnerBackend, 2>>,
+}
+
+/// What a step found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepLoss {
+    /// The learning rate.
+    pub lr: f64,
+    /// The mean negative log-likelihood of the supervised tokens, in nats.
+    pub loss: f64,
+    /// The same over the task's samples, where the step has some.
+    pub task: Option<f64>,
+    /// The same over the others.
+    pub diverse: Option<f64>,
+    /// The norm of the gradient before it was clipped.
+    pub grad_norm: f64,
+}
+
+impl<B> Trainer<B>
+where
+    B: AutodiffBackend + Kernels,
+    B::InnerBackend: Kernels,
+{
+    /// Begins with the decoder as it is; its tensors that require a gradient are trained.
+    pub fn new(decoder: Decoder<B>, config: TrainerConfig) -> Trainer<B> {
+        Trainer {
+            decoder,
+            config,
+            moments: BTreeMap::new(),
+        }
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &Decoder<B> {
+        &self.decoder
+    }
+
+    /// The decoder, to list its tensors.
+    pub fn decoder_mut(&mut self) -> &mut Decoder<B> {
+        &mut self.decoder
+    }
+
+    /// Trains on the samples of a step. A step without a target changes nothing and returns `None`.
+    ///
+    /// # Errors
+    /// [`Error::NotANumber`] for a loss or gradient that is not finite; nothing has changed then.
+    pub fn step(&mut self, batch: &GlobalBatch) -> Result<Option<StepLoss>> {
+        if batch.n_targets == 0 {
+            return Ok(None);
+        }
+        let mut sums = LossSums::default();
+        let mut gradients: Vec<Option<Tensor<B::InnerBackend, 2>>> = Vec::new();
+        for (nth, micro) in batch.micro_batches.iter().enumerate() {
+            let states = self.forward(micro, batch.step, nth as u64);
+            // Every target counts the same, in whichever micro-batch it is.
+            let weight = 1.0 / batch.n_targets as f64;
+            let loss = supervised_loss(&self.decoder, states, &micro.targets, weight);
+            sums.add(&loss.of_targets, &micro.kinds);
+            self.check(sums.total, "loss", batch.step, &micro.positions)?;
+            let computed = loss.surrogate.backward();
+            let trained = self.decoder.trained_mut();
+            gradients.resize(trained.len(), None);
+            for (sum, (_, tensor)) in gradients.iter_mut().zip(trained) {
+                *sum = match (sum.take(), tensor.grad(&computed)) {
+                    (Some(sum), Some(gradient)) => Some(sum + gradient),
+                    (sum, gradient) => sum.or(gradient),
+                };
+            }
+        }
+        let grad_norm = norm(gradients.iter().flatten());
+        let positions: Vec<u64> = batch.positions.clone().collect();
+        self.check(grad_norm, "gradient", batch.step, &positions)?;
+        let lr = self.config.schedule.at(batch.step);
+        self.update(gradients, grad_norm, lr);
+        Ok(Some(sums.mean(lr, grad_norm)))
+    }
+
+    fn forward(&self, micro: &MicroBatch, step: u64, nth: u64) -> Tensor<B, 2> {
+        let sequences = Sequences {
+            ids: &micro.ids,
+            seq_len: micro.seq_len,
+        };
+        let dropout = (self.config.dropout > 0.0).then(|| Dropout {
+            probability: self.config.dropout,
+            key: dropout_key(self.config.seed, step, nth),
+        });
+        self.decoder.forward(sequences, dropout)
+    }
+
+    fn update(
+        &mut self,
+        gradients: Vec<Option<Tensor<B::InnerBackend, 2>>>,
+        grad_norm: f64,
+        lr: f64,
+    ) {
+        let shrink = (self.config.clip / (grad_norm + CLIP_EPSILON)).min(1.0);
+        let decaying = adamw(self.config.weight_decay);
+        let steady = adamw(0.0);
+        for ((name, tensor), gradient) in self.decoder.trained_mut().into_iter().zip(gradients) {
+            let value = tensor.clone().inner();
+            // A token that did not occur has a gradient of 0, and moments that fade.
+            let gradient = gradient.unwrap_or_else(|| value.zeros_like());
+            let is_steady = name.ends_with("norm.weight") || name.ends_with(".bias");
+            let optimizer = if is_steady { &steady } else { &decaying };
+            let before = self
+                .moments
+                .remove(&name)
+                .map(|momentum| AdamWState { momentum });
+            let (value, after) = optimizer.step(lr, value, gradient * shrink, before);
+            if let Some(state) = after {
+                self.moments.insert(name, state.momentum);
+            }
+            *tensor = Tensor::from_inner(value).require_grad();
+        }
+    }
+
+    /// The state of the training: what [`Trainer::restore`] needs to go on as if nothing had happened.
+    pub fn save(&mut self) -> BTreeMap<String, Saved> {
+        let moments = &self.moments;
+        let saved = self
+            .decoder
+            .trained_mut()
+            .into_iter()
+            .map(|(name, tensor)| {
+                let moments = moments.get(&name).map(|state| Moments {
+                    n_steps: state.time as u64,
+                    first: values(state.moment_1.clone()),
+                    second: values(state.moment_2.clone()),
+                });
+                let saved = Saved {
+                    shape: tensor.dims(),
+                    values: values(tensor.clone().inner()),
+                    moments,
+                };
+                (name, saved)
+            });
+        saved.collect()
+    }
+
+    /// Goes on from a saved state.
+    ///
+    /// # Errors
+    /// The name of a tensor that is missing or of another shape.
+    pub fn restore(
+        &mut self,
+        mut saved: BTreeMap<String, Saved>,
+    ) -> std::result::Result<(), String> {
+        for (name, tensor) in self.decoder.trained_mut() {
+            let shape = tensor.dims();
+            let saved = saved
+                .remove(&name)
+                .filter(|saved| saved.shape == shape)
+                .ok_or_else(|| name.clone())?;
+            let device = tensor.device();
+            let read = |values: Vec<f32>| {
+                Tensor::<B::InnerBackend, 2>::from_data(
+                    TensorData::new(values, shape),
+                    (&device, DType::F32),
+                )
+            };
+            *tensor = Tensor::from_inner(read(saved.values)).require_grad();
+            if let Some(moments) = saved.moments {
+                let state = AdaptiveMomentumState {
+                    time: moments.n_steps as usize,
+                    moment_1: read(moments.first),
+                    moment_2: read(moments.second),
+                    max_moment_2: None,
+                };
+                self.moments.insert(name, state);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, number: f64, what: &'static str, step: u64, positions: &[u64]) -> Result<()> {
+        if number.is_finite() {
+            return Ok(());
+        }
+        let mut positions = positions.to_vec();
+        positions.sort_unstable();
+        let positions: Vec<_> = positions.iter().map(u64::to_string).collect();
+        Err(Error::NotANumber {
+            what,
+            step,
+            positions: positions.join(", "),
+        })
+    }
+}
+
+/// Sums of losses by kind, and how many.
+#[derive(Default)]
+struct LossSums {
+    total: f64,
+    n: u64,
+    task: f64,
+    n_task: u64,
+}
+
+impl LossSums {
+    fn add(&mut self, losses: &[f32], kinds: &[Kind]) {
+        for (&loss, kind) in losses.iter().zip(kinds) {
+            self.total += f64::from(loss);
+            self.n += 1;
+            if *kind == Kind::Task {
+                self.task += f64::from(loss);
+                self.n_task += 1;
+            }
+        }
+    }
+
+    fn mean(&self, lr: f64, grad_norm: f64) -> StepLoss {
+        let mean = |sum: f64, n: u64| (n > 0).then(|| sum / n as f64);
+        StepLoss {
+            lr,
+            loss: self.total / self.n as f64,
+            task: mean(self.task, self.n_task),
+            diverse: mean(self.total - self.task, self.n - self.n_task),
+            grad_norm,
+        }
+    }
+}
+
+fn adamw(weight_decay: f64) -> AdamW {
+    AdamWConfig::new()
+        .with_epsilon(ADAM_EPSILON)
+        .with_weight_decay(weight_decay as f32)
+        .build()
+}
+
+fn norm<'a, B: Backend>(gradients: impl Iterator<Item = &'a Tensor<B, 2>>) -> f64 {
+    let squares: Vec<Tensor<B, 1>> = gradients
+        .map(|gradient| gradient.clone().cast(DType::F32).powi_scalar(2).sum())
+        .collect();
+    if squares.is_empty() {
+        return 0.0;
+    }
+    f64::from(
+        Tensor::cat(squares, 0)
+            .sum()
+            .into_data()
+            .to_vec::<f32>()
+            .expect("32 bits")[0],
+    )
+    .sqrt()
+}
+
+fn values<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
+    let data = tensor.cast(DType::F32).into_data();
+    data.into_vec().expect("cast to 32 bits above")
+}
+
+fn dropout_key(seed: u64, step: u64, micro: u64) -> u64 {
+    let mut hasher = blake3::Hasher::new_derive_key("delia dropout key v1");
+    for number in [seed, step, micro] {
+        hasher.update(&number.to_le_bytes());
+    }
+    let hash = hasher.finalize();
+    u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedule_is_that_of_transformers() {
+        // get_cosine_schedule_with_warmup(optimizer, 3, 10) with lr 1.
+        let expected = [
+            0.0,
+            0.333_333_33,
+            0.666_666_67,
+            1.0,
+            0.950_484_43,
+            0.811_744_9,
+            0.611_260_47,
+            0.388_739_53,
+            0.188_255_1,
+            0.049_515_57,
+            0.0,
+        ];
+        let schedule = Schedule {
+            peak: 1.0,
+            warmup_steps: 3,
+            n_steps: 10,
+        };
+        for (step, expected) in (0..).zip(expected) {
+            let found = schedule.at(step);
+            assert!((found - expected).abs() < 1e-7, "step {step}: {found}");
+        }
+        assert_eq!(Schedule::new(1.0, 0.05, 815).warmup_steps, 41);
+        assert_eq!(Schedule::new(1.0, 0.05, 1).at(0), 0.0);
+    }
+}

@@ -1,0 +1,37 @@
+use burn::backend::Autodiff;
+use burn::tensor::DType;
+use burn_cuda::{Cuda, CudaDevice};
+
+use crate::golden_models::{MODELS, compare_states, compare_steps};
+
+/// Says why a test did not run.
+fn is_skipped() -> bool {
+    let missing = delia::device::missing(0);
+    if let Some(missing) = &missing {
+        eprintln!("skipped: {missing}");
+    }
+    missing.is_some()
+}
+
+#[test]
+fn states_and_logits_on_a_gpu_are_those_of_transformers() {
+    if is_skipped() {
+        return;
+    }
+    let device = CudaDevice::new(0);
+    for name in MODELS {
+        compare_states::<Cuda>(name, DType::F32, &device, 1e-4);
+        // 8 bits of mantissa, three blocks.
+        compare_states::<Cuda>(name, DType::BF16, &device, 5e-2);
+    }
+}
+
+#[test]
+fn ten_steps_on_a_gpu_have_the_losses_of_peft() {
+    if is_skipped() {
+        return;
+    }
+    for name in ["mha_untied", "gqa_tied"] {
+        compare_steps::<Autodiff<Cuda>>(name, &CudaDevice::new(0));
+    }
+}

@@ -1,0 +1,446 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::delia::{Ran, Scratch};
+use crate::golden_models;
+
+/// Runs `delia-fit` in this folder, on the CPU.
+pub(crate) fn fit(scratch: &Scratch, arguments: &[&str]) -> Ran {
+    scratch.run(&mut command(arguments))
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_delia-fit"));
+    command.args(arguments).args(["--device", "cpu"]);
+    command
+}
+
+/// A folder with a small build of three steps of 16 samples.
+fn with_shards() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.small_sources(4, 60);
+    let build = [
+        "--task",
+        "task.jsonl",
+        "--diverse",
+        "diverse.jsonl",
+        "--ratio",
+        "10",
+        "--held-out-diverse",
+        "0",
+        "--special-token",
+        "<sep>",
+    ];
+    scratch.build(&build).ok();
+    scratch
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
+}
+
+/// A copy of the bundled model, to be spoiled.
+fn own_model(scratch: &Scratch) -> PathBuf {
+    let folder = scratch.path().join("model");
+    fs::create_dir(&folder).expect("a folder");
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/model/tiny");
+    for entry in fs::read_dir(bundled).expect("the bundled model") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), folder.join(entry.file_name())).expect("copied");
+    }
+    folder
+}
+
+#[test]
+fn a_fit_leaves_an_adapter_in_pefts_format() {
+    let scratch = with_shards();
+    let said = fit(&scratch, &["shards", "--try", "Repeat the word: tree"]).ok();
+    for text in [
+        "loss on",
+        "prompt  Repeat",
+        "before  ",
+        "after   ",
+        "steps   3: 44 samples",
+        "on cpu",
+    ] {
+        assert!(said.contains(text), "`{text}` is not in:\n{said}");
+    }
+    let adapter = scratch.path().join("adapter");
+    let config = json(&adapter.join("adapter_config.json"));
+    assert_eq!(
+        (&config["peft_type"], &config["r"], &config["lora_alpha"]),
+        (&"LORA".into(), &16.into(), &32.0.into())
+    );
+    assert_eq!(
+        config["trainable_token_indices"]["embed_tokens"],
+        serde_json::json!([2048])
+    );
+    let base = config["base_model_name_or_path"].as_str().expect("a path");
+    assert!(
+        Path::new(base).join("model.safetensors").exists(),
+        "the base lies where the adapter says"
+    );
+    let bytes = fs::read(adapter.join("adapter_model.safetensors")).expect("weights");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let shape = |name: &str| {
+        tensors
+            .tensor(&format!("base_model.model.model.{name}"))
+            .expect("a tensor")
+            .shape()
+            .to_vec()
+    };
+    assert_eq!(shape("layers.0.self_attn.k_proj.lora_A.weight"), [16, 128]);
+    assert_eq!(shape("layers.3.mlp.down_proj.lora_B.weight"), [128, 16]);
+    assert_eq!(
+        shape("embed_tokens.token_adapter.trainable_tokens_delta"),
+        [1, 128]
+    );
+    let tokenizer = json(&adapter.join("tokenizer.json"));
+    let added = tokenizer["added_tokens"].as_array().expect("a list");
+    assert!(
+        added
+            .iter()
+            .any(|token| token["content"] == "<sep>" && token["id"] == 2048)
+    );
+    let lines = fs::read_to_string(adapter.join("metrics.jsonl")).expect("metrics");
+    assert_eq!(lines.lines().count(), 3);
+    assert!(adapter.join("metrics.parquet").exists() && adapter.join("run.toml").exists());
+    assert!(!adapter.join(".checkpoint.safetensors").exists());
+}
+
+#[test]
+fn the_folder_of_a_fit_is_treated_as_that_of_a_build() {
+    let scratch = with_shards();
+    let arguments = ["shards", "--max-steps", "2"];
+    fit(&scratch, &arguments).ok();
+    assert!(fit(&scratch, &arguments).ok().contains("up to date"));
+    fit(&scratch, &["shards", "--max-steps", "2", "--rank", "4"])
+        .fails(1, &["another fit: `rank` was 16, now it is 4", "--fresh"]);
+    fit(
+        &scratch,
+        &["shards", "--max-steps", "2", "--rank", "4", "--fresh"],
+    )
+    .ok();
+    scratch.file("adapter/notes.txt", "mine");
+    fit(&scratch, &["shards", "--max-steps", "1", "--fresh"])
+        .fails(1, &["holds `notes.txt`", "--out"]);
+    assert!(
+        scratch
+            .path()
+            .join("adapter/adapter_model.safetensors")
+            .exists()
+    );
+}
+
+#[test]
+fn an_interrupted_fit_ends_with_the_same_bits() {
+    let scratch = with_shards();
+    // Many small steps: 22 of two samples.
+    let arguments = [
+        "shards",
+        "--batch-size",
+        "2",
+        "--save-every",
+        "3",
+        "--lr",
+        "1e-2",
+    ];
+    fit(&scratch, &[&arguments[..], &["--out", "whole"]].concat()).ok();
+    let adapter = |folder: &str| {
+        fs::read(
+            scratch
+                .path()
+                .join(folder)
+                .join("adapter_model.safetensors"),
+        )
+        .ok()
+    };
+    let steps = |folder: &str| {
+        let log = fs::read_to_string(scratch.path().join(folder).join("metrics.jsonl"))
+            .unwrap_or_default();
+        log.lines().count()
+    };
+    let arguments = [&arguments[..], &["--out", "parts"]].concat();
+    // Killed as soon as it has gone a few steps further, then asked to stop, then left alone.
+    for (signal, further) in [("-KILL", 2), ("-KILL", 5), ("-INT", 2), ("-TERM", 3)] {
+        let before = steps("parts");
+        let mut run = command(&arguments);
+        run.current_dir(scratch.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = run.spawn().expect("the binary runs");
+        while steps("parts") < (before + further).min(21)
+            && child.try_wait().expect("a child").is_none()
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()
+            .expect("kill runs");
+        let code = child.wait().expect("a child").code();
+        if adapter("parts").is_none() && signal != "-KILL" {
+            assert_eq!(code, Some(130), "a fit that was asked to stop says so");
+        }
+    }
+    fit(&scratch, &arguments).ok();
+    assert_eq!(steps("parts"), 22, "no step is logged twice");
+    assert!(adapter("parts") == adapter("whole"), "the adapters differ");
+}
+
+#[test]
+fn every_weight_can_be_trained_from_scratch() {
+    let scratch = with_shards();
+    let model = own_model(&scratch);
+    fs::remove_file(model.join("model.safetensors")).expect("removed");
+    let arguments = [
+        "shards",
+        "--full",
+        "--model",
+        "model",
+        "--init-model",
+        "model/config.json",
+        "--out",
+        "fresh",
+        "--lr",
+        "1e-3",
+    ];
+    fit(&scratch, &arguments).ok();
+    let config = json(&scratch.path().join("fresh/config.json"));
+    assert_eq!(config["vocab_size"], 2049, "the special token has a row");
+    // What was written is a model to start from.
+    fit(
+        &scratch,
+        &["shards", "--model", "fresh", "--max-steps", "1"],
+    )
+    .ok();
+    let adapter = json(&scratch.path().join("adapter/adapter_config.json"));
+    assert_eq!(
+        adapter["trainable_token_indices"]["embed_tokens"],
+        serde_json::json!([2048])
+    );
+}
+
+#[test]
+fn samples_that_are_too_long_are_dropped_cut_or_refused() {
+    let scratch = Scratch::new();
+    let long = |stem: &str, n: usize| {
+        let words = |n: usize| (0..n).map(|nth| format!("word{nth} ")).collect::<String>();
+        let rows = (0..n).map(|nth| serde_json::json!({"instruction": format!("{stem} {nth}"), "output": words(1 + 40 * (nth % 4))}));
+        rows.map(|row| format!("{row}\n")).collect::<String>()
+    };
+    scratch.file("task.jsonl", long("Task", 8));
+    scratch.file("diverse.jsonl", long("Say", 40));
+    let build = [
+        "--task",
+        "task.jsonl",
+        "--diverse",
+        "diverse.jsonl",
+        "--ratio",
+        "4",
+        "--held-out-diverse",
+        "0",
+    ];
+    scratch.build(&build).ok();
+    fit(&scratch, &["shards", "--max-length", "100"])
+        .fails(1, &["of 8 task samples", "--max-length", "--too-long"]);
+    fit(
+        &scratch,
+        &["shards", "--max-length", "100", "--too-long", "error"],
+    )
+    .fails(1, &["the sample at position", "100 are allowed"]);
+    let report = fit(
+        &scratch,
+        &[
+            "shards",
+            "--max-length",
+            "100",
+            "--too-long",
+            "truncate",
+            "--json",
+        ],
+    )
+    .ok();
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(
+        (&report["samples"], &report["too_long"]),
+        (&40.into(), &0.into())
+    );
+    fit(&scratch, &["shards", "--max-length", "4096"]).fails(2, &["max-length", "2048 positions"]);
+}
+
+#[test]
+fn shards_that_are_not_whole_are_refused() {
+    let scratch = with_shards();
+    fit(&scratch, &["nowhere"]).fails(1, &["could not read `nowhere`"]);
+    let shard = scratch.path().join("shards/00000.parquet");
+    let bytes = fs::read(&shard).expect("a shard");
+    fs::write(&shard, &bytes[..bytes.len() / 2]).expect("torn");
+    fit(&scratch, &["shards"]).fails(1, &["00000.parquet` is damaged", "--force"]);
+    fs::remove_file(scratch.path().join("shards/manifest.json")).expect("removed");
+    fit(&scratch, &["shards"]).fails(1, &["`manifest.json` is missing"]);
+}
+
+#[test]
+fn a_model_that_cannot_be_computed_is_refused_by_name() {
+    let scratch = with_shards();
+    let model = own_model(&scratch);
+    let spoil = |file: &str, change: &dyn Fn(Vec<u8>) -> Vec<u8>, texts: &[&str]| {
+        let path = model.join(file);
+        let whole = fs::read(&path).expect("a file");
+        fs::write(&path, change(whole.clone())).expect("written");
+        fit(&scratch, &["shards", "--model", "model"]).fails(1, texts);
+        fs::write(&path, whole).expect("restored");
+    };
+    let with = |field: &'static str, value: Value| {
+        move |text: Vec<u8>| {
+            let mut config: Value = serde_json::from_slice(&text).expect("JSON");
+            config[field] = value.clone();
+            config.to_string().into_bytes()
+        }
+    };
+    spoil(
+        "config.json",
+        &with("model_type", "mamba".into()),
+        &["model/config.json", "`mamba` is not supported"],
+    );
+    spoil(
+        "config.json",
+        &with("sliding_window", 128.into()),
+        &["field `sliding_window` = 128"],
+    );
+    spoil(
+        "config.json",
+        &with("intermediate_size", 380.into()),
+        &[
+            "tensor `model.layers.0.mlp.gate_proj.weight` has the shape [384, 128]",
+            "[380, 128]",
+        ],
+    );
+    spoil(
+        "config.json",
+        &with("num_hidden_layers", 5.into()),
+        &["tensor `model.layers.4.", "is missing"],
+    );
+    spoil(
+        "config.json",
+        &with("num_hidden_layers", 3.into()),
+        &["tensor `model.layers.3.", "has no place"],
+    );
+    spoil("config.json", &with("vocab_size", 2000.into()), &["2000"]);
+    spoil(
+        "model.safetensors",
+        &|bytes| bytes[..bytes.len() - 100].to_vec(),
+        &["model.safetensors` holds no readable weights"],
+    );
+    spoil(
+        "tokenizer.json",
+        &|_| b"{}".to_vec(),
+        &["tokenizer.json` cannot be used"],
+    );
+    spoil(
+        "chat_template.jinja",
+        &|_| b"{% for %}".to_vec(),
+        &["chat_template.jinja` cannot be used"],
+    );
+    fs::remove_file(model.join("tokenizer.json")).expect("removed");
+    fit(&scratch, &["shards", "--model", "model"]).fails(
+        1,
+        &["the model `model/` has no `tokenizer.json`", "Hugging Face"],
+    );
+    fit(&scratch, &["shards", "--model", "bundled:large"])
+        .fails(2, &["no bundled model `bundled:large`", "bundled:tiny"]);
+    fit(&scratch, &["shards", "--model", "no_model"]).fails(1, &["could not read `no_model`"]);
+}
+
+#[test]
+fn a_tokenizer_of_another_model_is_refused() {
+    let scratch = with_shards();
+    let model = own_model(&scratch);
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(
+            golden_models::folder("gqa_tied").join(file),
+            model.join(file),
+        )
+        .expect("copied");
+    }
+    fit(&scratch, &["shards", "--model", "model"]).fails(
+        1,
+        &["the tokenizer has 2048 tokens, the model's vocabulary 67"],
+    );
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_names_its_samples_and_keeps_what_was_good() {
+    let scratch = with_shards();
+    let arguments = [
+        "shards",
+        "--lr",
+        "1e38",
+        "--clip",
+        "1e38",
+        "--warmup",
+        "0",
+        "--batch-size",
+        "4",
+    ];
+    fit(&scratch, &arguments).fails(
+        1,
+        &[
+            "is not a number at step",
+            "on the samples at positions",
+            "--lr",
+        ],
+    );
+    let adapter = scratch.path().join("adapter");
+    assert!(adapter.join(".checkpoint.safetensors").exists());
+    assert!(!adapter.join("adapter_model.safetensors").exists());
+}
+
+#[test]
+fn settings_that_cannot_be_meant_are_refused() {
+    let scratch = with_shards();
+    fit(&scratch, &["shards", "--rank", "0"]).fails(2, &["rank: at least 1, got 0"]);
+    fit(&scratch, &["shards", "--batch-size", "none"]).fails(2, &["neither `auto` nor a number"]);
+    fit(&scratch, &["shards", "--init", "copy:<nobody>"])
+        .fails(2, &["no token `<nobody>` to copy"]);
+    fit(&scratch, &["shards", "--init-model", "c.json"]).fails(2, &["add `--full`"]);
+    fit(
+        &scratch,
+        &["shards", "--init", "mean:the format", "--max-steps", "1"],
+    )
+    .ok();
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_named_or_done_without() {
+    if delia::device::missing(0).is_none() {
+        eprintln!("skipped: there is a GPU");
+        return;
+    }
+    let scratch = with_shards();
+    let run = |device: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_delia-fit"));
+        scratch.run(command.args(["shards", "--max-steps", "1", "--device", device]))
+    };
+    run("cuda").fails(1, &["device `cuda:0` cannot be used: ", "--device cpu"]);
+    let said = run("auto");
+    said.ok();
+    let device: Vec<_> = said
+        .stderr()
+        .lines()
+        .filter(|line| line.starts_with("device "))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(device.len(), 1, "one line says where it runs");
+    assert!(
+        device[0].starts_with("device cpu (no GPU: "),
+        "{}",
+        device[0]
+    );
+    run("gpu").fails(2, &["none of `auto`, `cpu`, `cuda` and `cuda:N`"]);
+}
