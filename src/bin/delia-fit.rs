@@ -7,16 +7,19 @@ mod talk;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use clap::Parser;
 use delia::commands::fit::{self, FitEvent, FitRequest};
 use delia::config::{DeviceChoice, FitConfig, FitTable, Recipe};
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
-/// Set by the first Ctrl-C: the step at hand is finished and saved.
-static STOP: AtomicBool = AtomicBool::new(false);
+/// The exit code of a command that was interrupted.
+const INTERRUPTED: i32 = 130;
 
 /// Fit a LoRA adapter to the shards of a build
 ///
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
 
 fn fit(arguments: Arguments) -> anyhow::Result<()> {
     talk::use_threads(arguments.general.threads());
-    ctrlc::set_handler(interrupt).context("could not listen for Ctrl-C")?;
+    let stop = stop_on_signals().context("could not listen for Ctrl-C")?;
     let recipe = arguments.recipe.as_deref().map(Recipe::read).transpose()?;
     let table = recipe.and_then(|recipe| recipe.fit).unwrap_or_default();
     let config = FitConfig::from_table(table.overridden_by(arguments.fit))?;
@@ -84,7 +87,7 @@ fn fit(arguments: Arguments) -> anyhow::Result<()> {
         device: arguments.device,
         fresh: arguments.fresh,
         prompt: arguments.prompt.as_deref(),
-        stop: &STOP,
+        stop: &stop,
     };
     let bar = bar(arguments.general.quiet);
     let report = fit::fit(&config, &request, &|event| match event {
@@ -116,12 +119,14 @@ fn fit(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first signal lets the step end, the second does not wait.
-fn interrupt() {
-    if STOP.swap(true, Ordering::Relaxed) {
-        std::process::exit(130);
+/// Set by the first Ctrl-C, SIGTERM or SIGHUP, which lets the step at hand end and be saved; the second does not wait.
+fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
     }
-    eprintln!("finishing this step; once more to stop at once");
+    Ok(stop)
 }
 
 /// A progress line on stderr, if that is a terminal and talk is wanted.

@@ -1,7 +1,403 @@
-//! The operations of a decoder on the CPU.
+//! The operations of a decoder on the CPU, in 32 bits: each a loop over rows, in parallel, in the widest vectors there are.
+//!
+//! The tensor library would run each as ten passes over memory. `pulp` compiles the loops once for every vector width and
+//! chooses when the program runs.
 
-use burn_flex::Flex;
+use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
+use burn_flex::{Flex, FlexTensor};
+use pulp::Arch;
+use rayon::prelude::*;
 
 use super::kernels::Kernels;
 
-impl Kernels for Flex {}
+/// Numbers a task works on at a time, so that handing it out costs little and its rows stay in the cache.
+const NUMBERS_PER_TASK: usize = 1 << 14;
+
+/// Sums are kept in so many parts, which vectors of any width can hold.
+const LANES: usize = 16;
+
+impl Kernels for Flex {
+    fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 2>, eps: f64) -> Tensor<Self, 2> {
+        let [n, d] = x.dims();
+        let (x, weight) = (flat(x), flat(weight));
+        let (x, weight) = (numbers(&x), numbers(&weight));
+        let mut y = vec![0.0; n * d];
+        by_rows(&mut y, d, |first, y| {
+            for (nth, y) in y.chunks_exact_mut(d).enumerate() {
+                let x = &x[(first + nth) * d..][..d];
+                let inverse = inverse_rms(x, eps);
+                for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+                    *y = x * inverse * weight;
+                }
+            }
+        });
+        tensor(y, [n, d])
+    }
+
+    fn rms_norm_backward(
+        x: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        eps: f64,
+        grad: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
+        let [_, d] = x.dims();
+        let (x, weight, mut grad) = (flat(x), flat(weight), flat(grad));
+        let (x, weight) = (numbers(&x), numbers(&weight));
+        let parts = by_rows(numbers_mut(&mut grad), d, |first, grad| {
+            let mut of_weight = vec![0.0; d];
+            for (nth, grad) in grad.chunks_exact_mut(d).enumerate() {
+                let x = &x[(first + nth) * d..][..d];
+                let inverse = inverse_rms(x, eps);
+                for (((sum, grad), x), weight) in
+                    of_weight.iter_mut().zip(&mut *grad).zip(x).zip(weight)
+                {
+                    *sum += *grad * x * inverse;
+                    *grad *= weight;
+                }
+                // As in the default: r·(g - n·mean(g·n)).
+                let along = dot(grad, x) * inverse * inverse / d as f32;
+                for (grad, x) in grad.iter_mut().zip(x) {
+                    *grad = inverse * (*grad - x * along);
+                }
+            }
+            of_weight
+        });
+        // In the order of the rows, so that the number of threads changes no bit.
+        let of_weight = parts.into_iter().reduce(|mut sum, part| {
+            sum.iter_mut()
+                .zip(part)
+                .for_each(|(sum, part)| *sum += part);
+            sum
+        });
+        (
+            wrap(grad),
+            tensor(of_weight.unwrap_or_else(|| vec![0.0; d]), [1, d]),
+        )
+    }
+
+    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        let shape = gate.dims();
+        let (gate, up) = (flat(gate), flat(up));
+        let (gate, up) = (numbers(&gate), numbers(&up));
+        let mut y = vec![0.0; gate.len()];
+        by_rows(&mut y, 1, |first, y| {
+            let (gate, up) = (&gate[first..], &up[first..]);
+            for ((y, &gate), up) in y.iter_mut().zip(gate).zip(up) {
+                *y = gate / (1.0 + exp(-gate)) * up;
+            }
+        });
+        tensor(y, shape)
+    }
+
+    fn swiglu_backward(
+        gate: Tensor<Self, 2>,
+        up: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
+        let shape = gate.dims();
+        let (gate, up, mut grad) = (flat(gate), flat(up), flat(grad));
+        let (gate, up) = (numbers(&gate), numbers(&up));
+        let mut of_up = vec![0.0; gate.len()];
+        let of_gate = numbers_mut(&mut grad);
+        // Two results at once: the gradient becomes that of the gate in its place.
+        of_gate
+            .par_chunks_mut(NUMBERS_PER_TASK)
+            .zip(of_up.par_chunks_mut(NUMBERS_PER_TASK))
+            .zip(
+                gate.par_chunks(NUMBERS_PER_TASK)
+                    .zip(up.par_chunks(NUMBERS_PER_TASK)),
+            )
+            .for_each(|((of_gate, of_up), (gate, up))| {
+                Arch::new().dispatch(|| {
+                    let rows = of_gate.iter_mut().zip(of_up).zip(gate).zip(up);
+                    for (((of_gate, of_up), &gate), up) in rows {
+                        let sigmoid = 1.0 / (1.0 + exp(-gate));
+                        let silu = gate * sigmoid;
+                        *of_up = *of_gate * silu;
+                        *of_gate *= up * (sigmoid + silu * (1.0 - sigmoid));
+                    }
+                });
+            });
+        (wrap(grad), tensor(of_up, shape))
+    }
+
+    fn rotate(x: Tensor<Self, 4>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 4> {
+        let [_, s, heads, hd] = x.dims();
+        let half = hd / 2;
+        let (mut x, cos, sin) = (flat(x), flat(cos), flat(sin));
+        let (cos, sin) = (numbers(&cos), numbers(&sin));
+        by_rows(numbers_mut(&mut x), hd, |first, x| {
+            for (nth, head) in x.chunks_exact_mut(hd).enumerate() {
+                let angles = (first + nth) / heads % s * half;
+                let (cos, sin) = (&cos[angles..][..half], &sin[angles..][..half]);
+                let (a, b) = head.split_at_mut(half);
+                for (((a, b), cos), sin) in a.iter_mut().zip(b).zip(cos).zip(sin) {
+                    (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+                }
+            }
+        });
+        wrap(x)
+    }
+
+    fn causal_softmax(scores: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        let [_, _, _, s] = scores.dims();
+        let mut scores = flat(scores);
+        by_rows(numbers_mut(&mut scores), s, |first, scores| {
+            for (nth, row) in scores.chunks_exact_mut(s).enumerate() {
+                let (seen, hidden) = row.split_at_mut((first + nth) % s + 1);
+                let sum = exp_from_largest(seen).0;
+                seen.iter_mut().for_each(|value| *value /= sum);
+                hidden.fill(0.0);
+            }
+        });
+        wrap(scores)
+    }
+
+    fn softmax_backward(probabilities: Tensor<Self, 4>, grad: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        let [_, _, _, s] = probabilities.dims();
+        let (probabilities, mut grad) = (flat(probabilities), flat(grad));
+        let probabilities = numbers(&probabilities);
+        by_rows(numbers_mut(&mut grad), s, |first, grad| {
+            for (nth, row) in grad.chunks_exact_mut(s).enumerate() {
+                let probabilities = &probabilities[(first + nth) * s..][..s];
+                let along = dot(row, probabilities);
+                for (grad, probability) in row.iter_mut().zip(probabilities) {
+                    *grad = probability * (*grad - along);
+                }
+            }
+        });
+        wrap(grad)
+    }
+
+    fn cross_entropy(
+        logits: Tensor<Self, 2>,
+        targets: Tensor<Self, 1, Int>,
+        weight: f64,
+    ) -> (Tensor<Self, 1>, Tensor<Self, 2>) {
+        let [n, vocabulary] = logits.dims();
+        let targets = targets.into_primitive();
+        let targets: &[i32] = targets.as_slice().expect("indices that were just made");
+        let weight = weight as f32;
+        let mut logits = flat(logits);
+        let losses = by_rows(numbers_mut(&mut logits), vocabulary, |first, logits| {
+            let rows = logits.chunks_exact_mut(vocabulary).enumerate();
+            let losses = rows.map(|(nth, row)| {
+                let target = targets[first + nth] as usize;
+                let of_target = row[target];
+                let (sum, largest) = exp_from_largest(row);
+                row.iter_mut().for_each(|value| *value *= weight / sum);
+                row[target] -= weight;
+                sum.ln() + largest - of_target
+            });
+            losses.collect::<Vec<f32>>()
+        });
+        let losses = TensorData::new(losses.concat(), [n]);
+        (Tensor::from_data(losses, &Default::default()), wrap(logits))
+    }
+}
+
+/// Runs `work` over blocks of whole rows with the number of their first row, and returns what it found, in order.
+fn by_rows<T: Send>(
+    numbers: &mut [f32],
+    row_len: usize,
+    work: impl Fn(usize, &mut [f32]) -> T + Sync,
+) -> Vec<T> {
+    let rows = (NUMBERS_PER_TASK / row_len).max(1);
+    numbers
+        .par_chunks_mut(rows * row_len)
+        .enumerate()
+        .map(|(nth, block)| Arch::new().dispatch(|| work(nth * rows, block)))
+        .collect()
+}
+
+#[inline(always)]
+fn inverse_rms(x: &[f32], eps: f64) -> f32 {
+    1.0 / (dot(x, x) / x.len() as f32 + eps as f32).sqrt()
+}
+
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
+    let (b_lanes, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a_lanes.iter().zip(b_lanes) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+/// Turns every number into `exp(number - largest)`, and returns the sum of these and the largest.
+#[inline(always)]
+fn exp_from_largest(numbers: &mut [f32]) -> (f32, f32) {
+    let (lanes, rest) = numbers.as_chunks::<LANES>();
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    for numbers in lanes {
+        for lane in 0..LANES {
+            largest[lane] = largest[lane].max(numbers[lane]);
+        }
+    }
+    let largest = largest
+        .iter()
+        .chain(rest)
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
+    let (lanes, rest) = numbers.as_chunks_mut::<LANES>();
+    let mut sums = [0.0; LANES];
+    for numbers in lanes {
+        for lane in 0..LANES {
+            numbers[lane] = exp(numbers[lane] - largest);
+            sums[lane] += numbers[lane];
+        }
+    }
+    let mut sum = sums.iter().sum::<f32>();
+    for number in rest {
+        *number = exp(*number - largest);
+        sum += *number;
+    }
+    (sum, largest)
+}
+
+/// `e^x` within 2 units in the last place, without a branch: 2ⁿ times a polynomial of what is left of x (the minimax
+/// coefficients of Cephes' `expf`, Moshier 1989). Beyond the range of 32 bits it stays at its ends; not a number stays that.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    /// Adding it leaves a whole number in the last bits.
+    const ROUND: f32 = 12_582_912.0;
+    let clamped = x.clamp(-87.3, 88.3);
+    let n = (clamped * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let r = clamped - n * LN_2_HIGH - n * LN_2_LOW;
+    let p = 1.987_569_1e-4;
+    let p = p * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 0.166_666_65;
+    let p = p * r + 0.5;
+    let p = p * r * r + r + 1.0;
+    p * f32::from_bits(((n as i32 + 127) << 23) as u32)
+}
+
+/// A tensor whose numbers lie row after row.
+fn flat<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
+    tensor.into_primitive().tensor().to_contiguous()
+}
+
+fn numbers(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().expect("32 bits, row after row")
+}
+
+/// The numbers to be changed; copied where another tensor has them too.
+fn numbers_mut(tensor: &mut FlexTensor) -> &mut [f32] {
+    let range = tensor.layout().contiguous_offsets().expect("row after row");
+    &mut tensor.storage_mut()[range.0..range.1]
+}
+
+fn wrap<const D: usize>(tensor: FlexTensor) -> Tensor<Flex, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(tensor))
+}
+
+fn tensor<const D: usize>(numbers: Vec<f32>, shape: [usize; D]) -> Tensor<Flex, D> {
+    wrap(FlexTensor::from_data(TensorData::new(numbers, shape)))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+    use burn_flex::FlexDevice;
+
+    use super::super::plain;
+    use super::*;
+
+    fn random<const D: usize>(shape: [usize; D]) -> Tensor<Flex, D> {
+        Tensor::random(shape, Distribution::Normal(0.0, 2.0), &FlexDevice)
+    }
+
+    #[track_caller]
+    fn assert_equal<const D: usize>(found: Tensor<Flex, D>, expected: Tensor<Flex, D>) {
+        assert_eq!(found.dims(), expected.dims());
+        let off = (found - expected).abs().max().into_scalar();
+        assert!(off < 2e-5, "off by {off}");
+    }
+
+    #[test]
+    fn every_operation_does_what_it_means() {
+        // Widths that no vector divides, and more rows than a task takes.
+        let (x, weight, grad) = (random([700, 37]), random([1, 37]), random([700, 37]));
+        assert_equal(
+            Flex::rms_norm(x.clone(), weight.clone(), 1e-3),
+            plain::rms_norm(x.clone(), weight.clone(), 1e-3),
+        );
+        let found = Flex::rms_norm_backward(x.clone(), weight.clone(), 1e-3, grad.clone());
+        let expected = plain::rms_norm_backward(x.clone(), weight, 1e-3, grad.clone());
+        assert_equal(found.0, expected.0);
+        assert_equal(found.1 / 100.0, expected.1 / 100.0);
+
+        let up = random([700, 37]);
+        assert_equal(
+            Flex::swiglu(x.clone(), up.clone()),
+            plain::swiglu(x.clone(), up.clone()),
+        );
+        let found = Flex::swiglu_backward(x.clone(), up.clone(), grad.clone());
+        let expected = plain::swiglu_backward(x, up, grad);
+        assert_equal(found.0, expected.0);
+        assert_equal(found.1, expected.1);
+
+        let (x, cos, sin) = (random([3, 11, 5, 6]), random([11, 3]), random([11, 3]));
+        assert_equal(
+            Flex::rotate(x.clone(), cos.clone(), sin.clone()),
+            plain::rotate(x, cos, sin),
+        );
+
+        let scores = random([2, 3, 2 * 19, 19]);
+        let probabilities = plain::causal_softmax(scores.clone());
+        assert_equal(Flex::causal_softmax(scores.clone()), probabilities.clone());
+        assert_equal(
+            Flex::softmax_backward(probabilities.clone(), scores.clone()),
+            plain::softmax_backward(probabilities, scores),
+        );
+
+        let logits = random([50, 61]);
+        let targets: Vec<i32> = (0..50).map(|nth| nth * 7 % 61).collect();
+        let targets =
+            Tensor::<Flex, 1, Int>::from_data(TensorData::new(targets, [50]), &FlexDevice);
+        let found = Flex::cross_entropy(logits.clone(), targets.clone(), 0.3);
+        let expected = plain::cross_entropy(logits, targets, 0.3);
+        assert_equal(found.0, expected.0);
+        assert_equal(found.1, expected.1);
+    }
+
+    #[test]
+    fn a_view_is_read_as_what_it_shows() {
+        let x = random([40, 24]);
+        let (weight, part) = (random([1, 10]), x.clone().narrow(1, 3, 10));
+        let copied = part.clone().into_data();
+        let copied = Tensor::from_data(copied, &FlexDevice);
+        assert_equal(
+            Flex::rms_norm(part, weight.clone(), 1e-3),
+            plain::rms_norm(copied, weight, 1e-3),
+        );
+        // What is changed in place was nobody else's.
+        let before = x.clone().into_data();
+        let _ = Flex::softmax_backward(
+            x.clone().reshape([1, 1, 40, 24]),
+            x.clone().reshape([1, 1, 40, 24]),
+        );
+        assert_eq!(x.into_data(), before);
+    }
+
+    #[test]
+    fn exp_is_exact_to_two_units_in_the_last_place() {
+        for nth in -8_700..8_800 {
+            let x = nth as f32 * 0.01 + 0.003;
+            let expected = f64::from(x).exp();
+            let off = (f64::from(exp(x)) - expected).abs() / expected;
+            assert!(off < 2.5e-7, "exp({x}) is off by {off:e}");
+        }
+        assert!(exp(f32::NAN).is_nan());
+        assert!(exp(f32::NEG_INFINITY) < 1e-37);
+    }
+}

@@ -11,10 +11,11 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Bool, DType, Int, Tensor, TensorPrimitive};
+use burn::tensor::{Int, Tensor, TensorPrimitive};
+
+use super::plain;
 
 /// A backend with the operations of a decoder.
 ///
@@ -24,9 +25,7 @@ pub trait Kernels: Backend {
     /// RMSNorm (Zhang and Sennrich 2019): `x / sqrt(mean(x²) + eps) · weight`, row by row, computed in 32 bits.
     /// `x` is `[tokens, d]`, `weight` `[1, d]`.
     fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 2>, eps: f64) -> Tensor<Self, 2> {
-        let dtype = x.dtype();
-        let normed = normalised(x.cast(DType::F32), eps).0.cast(dtype);
-        normed * weight.cast(dtype)
+        plain::rms_norm(x, weight, eps)
     }
 
     /// Gradients of [`Kernels::rms_norm`] with respect to `x` and `weight`.
@@ -36,21 +35,12 @@ pub trait Kernels: Backend {
         eps: f64,
         grad: Tensor<Self, 2>,
     ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
-        let dtype = x.dtype();
-        let weight_dtype = weight.dtype();
-        let grad = grad.cast(DType::F32);
-        let (normed, inverse) = normalised(x.cast(DType::F32), eps);
-        let of_weight = (grad.clone() * normed.clone()).sum_dim(0);
-        let scaled = grad * weight.cast(DType::F32);
-        // d/dx of x·r with r = (mean(x²) + eps)^-½ is r·(g - n·mean(g·n)), n being the normalised row.
-        let along = (scaled.clone() * normed.clone()).mean_dim(1);
-        let of_x = (scaled - normed * along) * inverse;
-        (of_x.cast(dtype), of_weight.cast(weight_dtype))
+        plain::rms_norm_backward(x, weight, eps, grad)
     }
 
     /// The gated activation of a feed-forward network (Shazeer 2020): `silu(gate) · up`, both `[tokens, width]`.
     fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        gate.clone() * sigmoid(gate) * up
+        plain::swiglu(gate, up)
     }
 
     /// Gradients of [`Kernels::swiglu`] with respect to `gate` and `up`.
@@ -59,48 +49,24 @@ pub trait Kernels: Backend {
         up: Tensor<Self, 2>,
         grad: Tensor<Self, 2>,
     ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
-        let sigmoid = sigmoid(gate.clone());
-        let silu = gate * sigmoid.clone();
-        // silu' = σ + silu·(1 - σ)
-        let slope = sigmoid.clone() + silu.clone() * (sigmoid.neg() + 1.0);
-        (grad.clone() * up * slope, grad * silu)
+        plain::swiglu_backward(gate, up, grad)
     }
 
     /// Rotary position embedding (Su et al. 2021) in the half-split layout of Hugging Face: value i of a head turns with value
     /// i + hd/2. `x` is `[b, s, heads, hd]`, `cos` and `sin` `[s, hd/2]`.
     fn rotate(x: Tensor<Self, 4>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 4> {
-        let [_, s, _, hd] = x.dims();
-        let half = hd / 2;
-        let dtype = x.dtype();
-        let cos = cos.cast(dtype).reshape([1, s, 1, half]);
-        let sin = sin.cast(dtype).reshape([1, s, 1, half]);
-        let first = x.clone().narrow(3, 0, half);
-        let second = x.narrow(3, half, half);
-        Tensor::cat(
-            vec![
-                first.clone() * cos.clone() - second.clone() * sin.clone(),
-                second * cos + first * sin,
-            ],
-            3,
-        )
+        plain::rotate(x, cos, sin)
     }
 
     /// Softmax over the keys a query may see. `scores` is `[b, kv, n·s, s]`: `n` blocks of `s` queries, of which query `i` sees
     /// the keys up to `i`. Computed in 32 bits.
     fn causal_softmax(scores: Tensor<Self, 4>) -> Tensor<Self, 4> {
-        let [_, _, queries, s] = scores.dims();
-        let hidden = Tensor::<Self, 2, Bool>::tril_mask([s, s], 0, &scores.device())
-            .repeat_dim(0, queries / s)
-            .unsqueeze::<4>();
-        let dtype = scores.dtype();
-        let scores = scores.cast(DType::F32).mask_fill(hidden, f32::NEG_INFINITY);
-        burn::tensor::activation::softmax(scores, 3).cast(dtype)
+        plain::causal_softmax(scores)
     }
 
     /// The gradient of a softmax with respect to its scores, from its result and the gradient of that.
     fn softmax_backward(probabilities: Tensor<Self, 4>, grad: Tensor<Self, 4>) -> Tensor<Self, 4> {
-        let along = (probabilities.clone() * grad.clone()).sum_dim(3);
-        probabilities * (grad - along)
+        plain::softmax_backward(probabilities, grad)
     }
 
     /// Causal attention with fewer key than query heads: `q` is `[b, s, h, hd]`, `k` and `v` `[b, s, kv, hd]`, the result is as
@@ -150,29 +116,13 @@ pub trait Kernels: Backend {
         targets: Tensor<Self, 1, Int>,
         weight: f64,
     ) -> (Tensor<Self, 1>, Tensor<Self, 2>) {
-        let [n, _] = logits.dims();
-        let targets = targets.reshape([n, 1]);
-        let logits = logits.cast(DType::F32);
-        let shifted = logits.clone() - logits.max_dim(1);
-        let exp = shifted.clone().exp();
-        let sum = exp.clone().sum_dim(1);
-        let losses = sum.clone().log() - shifted.gather(1, targets.clone());
-        let minus = Tensor::full([n, 1], -weight, &exp.device());
-        let gradient =
-            (exp / sum * weight).scatter(1, targets, minus, burn::tensor::IndexingUpdateOp::Add);
-        (losses.reshape([n]), gradient)
+        plain::cross_entropy(logits, targets, weight)
     }
 }
 
 /// `1/sqrt(hd)` (Vaswani et al. 2017).
 fn scale(hd: usize) -> f64 {
     1.0 / (hd as f64).sqrt()
-}
-
-/// The rows divided by their root mean square, and one over it.
-fn normalised<B: Backend>(x: Tensor<B, 2>, eps: f64) -> (Tensor<B, 2>, Tensor<B, 2>) {
-    let inverse = (x.clone().powi_scalar(2).mean_dim(1) + eps).sqrt().recip();
-    (x * inverse.clone(), inverse)
 }
 
 /// `[b, s, h, hd]` → `[b, kv, h/kv·s, hd]`: the queries of all heads that share a key head, head after head.

@@ -15,6 +15,7 @@ mod cpu;
 mod decoder;
 mod kernels;
 mod loss;
+mod plain;
 pub mod random;
 mod rope;
 mod tokens;
