@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Distribution, Tensor, TensorData};
 use serde_json::{Value, json};
 
 use crate::base_model::BaseModel;
@@ -27,8 +27,13 @@ pub fn attach<B: AutodiffBackend>(decoder: &mut Decoder<B>, rank: usize, alpha: 
         let [rows, columns] = projection.weight.dims();
         let device = projection.weight.device();
         let bound = 1.0 / (columns as f64).sqrt();
-        let a = random::uniform(seed, &format!("{module}.lora_A"), rank * columns, bound);
-        let a = Tensor::from_data(TensorData::new(a, [rank, columns]), (&device, DType::F32));
+        let a = random(
+            [rank, columns],
+            Distribution::Uniform(-bound, bound),
+            seed,
+            &format!("{module}.lora_A"),
+            &device,
+        );
         let b = Tensor::zeros([rows, rank], (&device, DType::F32));
         projection.adapter = Some(Adapter {
             a: a.require_grad(),
@@ -66,16 +71,12 @@ pub fn add_tokens<B: AutodiffBackend>(
     let start = |module: &str, table: &TokenTable<B>| -> Result<Tensor<B, 2>> {
         let device = table.base.device();
         let d = table.base.dims()[1];
-        let tensor =
-            |values, n| Tensor::from_data(TensorData::new(values, [n, d]), (&device, DType::F32));
         let of_tokens = |tokens: &[u32]| table.lookup(tokens).cast(DType::F32).mean_dim(0);
         Ok(match init {
             Init::Zeros => Tensor::zeros([ids.len(), d], (&device, DType::F32)),
             Init::Random => {
-                let rows = ids
-                    .iter()
-                    .flat_map(|id| random::normal(seed, &format!("{module} {id}"), d, deviation));
-                tensor(rows.collect::<Vec<_>>(), ids.len())
+                let normal = Distribution::Normal(0.0, deviation);
+                random([ids.len(), d], normal, seed, module, &device)
             }
             Init::Mean(text) => of_tokens(&known(tokenizer, text, &ids)?).repeat_dim(0, ids.len()),
             Init::Copy(token) => {

@@ -127,7 +127,8 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full: Option<bool>,
 
-    /// With `--full`: start from fresh weights in the shape of this `config.json`; the tokenizer stays the model's
+    /// Start from fresh weights in the shape of this `config.json`, to train with `--full` or to measure; the tokenizer stays
+    /// the model's
     #[arg(long, value_name = "CONFIG")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init_model: Option<PathBuf>,
@@ -345,10 +346,6 @@ impl FitConfig {
                 "leave one of them out",
             );
         }
-        if self.init_model.is_some() && !self.full {
-            let problem = "fresh weights can only be trained as a whole".to_owned();
-            return refuse("init-model", problem, "add `--full`");
-        }
         Ok(())
     }
 }
@@ -562,7 +559,6 @@ mod tests {
             ("dropout = 1.0", "dropout"),
             ("clip = 0.0", "clip"),
             ("max-length = 1", "max-length"),
-            ("init-model = \"c.json\"", "init-model"),
             ("full = true\ndropout = 0.1", "dropout"),
         ] {
             let table = toml::from_str(text).expect("a table");

@@ -152,7 +152,7 @@ mod tests {
     fn example(position: u64, n_tokens: usize, response_start: usize) -> Example {
         Example {
             position,
-            kind: if position % 2 == 0 {
+            kind: if position.is_multiple_of(2) {
                 Kind::Task
             } else {
                 Kind::Diverse

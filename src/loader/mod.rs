@@ -21,6 +21,9 @@ pub use micro::{ByKind, Example, GlobalBatch, MicroBatch, micro_batches};
 /// Steps tokenised ahead of the trainer.
 const STEPS_AHEAD: usize = 4;
 
+/// Rows whose lengths are checked at a time.
+const ROWS_PER_CHECK: usize = 4_096;
+
 /// The share of the task rows that may be too long.
 const TOO_LONG_TASK_SHARE: f64 = 0.1;
 
@@ -83,16 +86,23 @@ impl LoaderConfig {
             return Ok(());
         }
         let (mut n_tasks, mut n_long) = (0, 0);
-        for sample in StreamReader::new(&self.folder, &self.plan, 0..self.plan.rows) {
-            let sample = sample?;
-            if sample.kind == Kind::Task {
-                n_tasks += 1;
-                let encoded = tokenizer.sample(sample.prompt(), &sample.output)?;
-                n_long += u64::from(encoded.ids.len() > self.max_length);
-            }
-            if n_tasks == self.plan.task_rows {
+        let mut samples = StreamReader::new(&self.folder, &self.plan, 0..self.plan.rows);
+        while n_tasks < self.plan.task_rows {
+            let block = samples
+                .by_ref()
+                .take(ROWS_PER_CHECK)
+                .collect::<Result<Vec<_>>>()?;
+            if block.is_empty() {
                 break;
             }
+            let tasks = block
+                .into_par_iter()
+                .filter(|sample| sample.kind == Kind::Task);
+            let is_long = tasks
+                .map(|sample| Ok(example(tokenizer, &sample)?.encoded.ids.len() > self.max_length));
+            let is_long = is_long.collect::<Result<Vec<bool>>>()?;
+            n_tasks += is_long.len() as u64;
+            n_long += is_long.into_iter().filter(|&is_long| is_long).count() as u64;
         }
         if n_long as f64 > TOO_LONG_TASK_SHARE * n_tasks as f64 {
             let problem = format!(

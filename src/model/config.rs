@@ -313,7 +313,7 @@ impl Fields {
 mod tests {
     use super::*;
 
-    fn read(changes: Value) -> Read<DecoderConfig> {
+    fn read(changes: &Value) -> Read<DecoderConfig> {
         let mut fields = serde_json::json!({
             "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 48,
             "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2,
@@ -332,9 +332,9 @@ mod tests {
         });
         let mut parameters = scaling.clone();
         parameters["rope_theta"] = 5e5.into();
-        let old = read(serde_json::json!({"rope_theta": 5e5, "rope_scaling": scaling}));
+        let old = read(&serde_json::json!({"rope_theta": 5e5, "rope_scaling": scaling}));
         let new = read(
-            serde_json::json!({"rope_parameters": parameters, "torch_dtype": null, "dtype": "bfloat16"}),
+            &serde_json::json!({"rope_parameters": parameters, "torch_dtype": null, "dtype": "bfloat16"}),
         );
         assert_eq!(old, new);
         let config = old.expect("a configuration");
@@ -369,10 +369,10 @@ mod tests {
                 "`quantization_config`",
             ),
         ] {
-            let problem = read(changes.clone()).expect_err("refused");
+            let problem = read(&changes).expect_err("refused");
             assert!(problem.contains(named), "{changes}: {problem}");
         }
-        read(serde_json::json!({"sliding_window": null, "use_sliding_window": false}))
+        read(&serde_json::json!({"sliding_window": null, "use_sliding_window": false}))
             .expect("off is harmless");
     }
 }

@@ -7,6 +7,7 @@ use crate::error::Result;
 
 use super::config::DecoderConfig;
 use super::kernels::Kernels;
+use super::random::random;
 use super::rope::Rope;
 use super::tokens::{NewRows, TokenTable};
 use super::weights::Weights;
@@ -80,17 +81,12 @@ pub struct Dropout {
 impl Dropout {
     /// `x` with values dropped and the others scaled up; a draw of its own for every `site`.
     fn apply<B: Backend>(self, x: Tensor<B, 2>, site: u64) -> Tensor<B, 2> {
-        let mut hasher = blake3::Hasher::new_derive_key("delia dropout mask v1");
-        hasher
-            .update(&self.key.to_le_bytes())
-            .update(&site.to_le_bytes());
-        let hash = hasher.finalize();
-        let seed = hash.as_bytes().first_chunk().expect("32 bytes");
-        let device = x.device();
-        B::seed(&device, u64::from_le_bytes(*seed));
         let kept = 1.0 - self.probability;
-        let mask = Tensor::<B, 2>::random(x.dims(), Distribution::Bernoulli(kept), &device);
-        x.clone() * (mask / kept).cast(x.dtype())
+        let name = format!("dropout {site}");
+        let bernoulli = Distribution::Bernoulli(kept);
+        let mask = random::<B>(x.dims(), bernoulli, self.key, &name, &x.device());
+        let dtype = x.dtype();
+        x * (mask / kept).cast(dtype)
     }
 }
 
@@ -161,25 +157,22 @@ impl<B: Kernels> Decoder<B> {
         }
     }
 
-    /// A decoder with fresh weights: normal with the configuration's deviation, norms 1, biases 0.
+    /// A decoder with fresh weights: normal with the configuration's deviation, norms 1, biases 0. They are made on the device.
     pub fn fresh(
         config: &DecoderConfig,
         positions: usize,
         seed: u64,
+        dtype: DType,
         device: &B::Device,
     ) -> Decoder<B> {
-        let deviation = config.initializer_range;
+        let normal = Distribution::Normal(0.0, config.initializer_range);
         let built = Decoder::build(config, positions, device, &mut |name, shape, role| {
-            let n = shape[0] * shape[1];
-            let values = match role {
-                Role::Matrix => super::random::normal(seed, name, n, deviation),
-                Role::Norm => vec![1.0; n],
-                Role::Bias => vec![0.0; n],
+            let tensor = match role {
+                Role::Matrix => random(shape, normal, seed, name, device),
+                Role::Norm => Tensor::<B, 2>::ones(shape, device),
+                Role::Bias => Tensor::<B, 2>::zeros(shape, device),
             };
-            Ok(Tensor::from_data(
-                TensorData::new(values, shape),
-                (device, DType::F32),
-            ))
+            Ok(tensor.cast(dtype))
         });
         built.expect("fresh weights cannot be missing")
     }

@@ -65,7 +65,7 @@ where
         let scores = frozen.scores(states.clone());
         let dtype = scores.dtype();
         let (loss, gradient) = B::InnerBackend::cross_entropy(scores, tokens, weight);
-        let gradient = frozen.scores_backward(&states, gradient.cast(dtype), trains_base);
+        let gradient = frozen.scores_backward(&states, &gradient.cast(dtype), trains_base);
         losses.push(loss);
         of_states.push(gradient.hidden);
         of_base = sum(of_base, gradient.base);

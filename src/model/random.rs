@@ -1,24 +1,20 @@
-//! Seeded numbers for fresh weights: a function of seed, tensor name and place, on every machine the same.
+//! Seeded numbers, made on the device that needs them: a function of the seed, a name and the backend.
 
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution as _, Normal, Uniform};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Distribution, Tensor};
 
-/// The generator of one tensor.
-fn generator(seed: u64, name: &str) -> ChaCha8Rng {
-    let mut hasher = blake3::Hasher::new_derive_key("delia fresh weights v1");
+/// Numbers for the tensor called `name`.
+pub fn random<B: Backend>(
+    shape: [usize; 2],
+    distribution: Distribution,
+    seed: u64,
+    name: &str,
+    device: &B::Device,
+) -> Tensor<B, 2> {
+    let mut hasher = blake3::Hasher::new_derive_key("delia random tensor v1");
     hasher.update(&seed.to_le_bytes()).update(name.as_bytes());
-    ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())
-}
-
-/// `n` values with mean 0.
-pub fn normal(seed: u64, name: &str, n: usize, deviation: f64) -> Vec<f32> {
-    let normal = Normal::new(0.0, deviation as f32).expect("a deviation from 0 on");
-    normal.sample_iter(generator(seed, name)).take(n).collect()
-}
-
-/// `n` values between `-bound` and `bound`.
-pub fn uniform(seed: u64, name: &str, n: usize, bound: f64) -> Vec<f32> {
-    let uniform = Uniform::new_inclusive(-bound as f32, bound as f32).expect("a bound from 0 on");
-    uniform.sample_iter(generator(seed, name)).take(n).collect()
+    let hash = hasher.finalize();
+    let seed = hash.as_bytes().first_chunk().expect("32 bytes");
+    B::seed(device, u64::from_le_bytes(*seed));
+    Tensor::random(shape, distribution, device)
 }

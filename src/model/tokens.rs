@@ -114,7 +114,7 @@ impl<B: Backend> TokenTable<B> {
     pub fn scores_backward(
         &self,
         hidden: &Tensor<B, 2>,
-        grad: Tensor<B, 2>,
+        grad: &Tensor<B, 2>,
         needs_base: bool,
     ) -> ScoresGradient<B> {
         let n_base = self.base.dims()[0];

@@ -78,7 +78,7 @@ impl StreamReader {
             };
             let Some(batch) = reader.next() else {
                 // The next shard begins where this one ended; if it does not, rows are missing.
-                if self.next % self.rows_per_shard != 0 {
+                if !self.next.is_multiple_of(self.rows_per_shard) {
                     return Err(damaged(
                         &path,
                         format!("it ends before position {}", self.next),

@@ -2,20 +2,20 @@ use burn::backend::Autodiff;
 use burn::tensor::DType;
 use burn_cuda::{Cuda, CudaDevice};
 
+use crate::delia::skipped;
 use crate::golden_models::{MODELS, compare_states, compare_steps};
 
-/// Says why a test did not run.
-fn is_skipped() -> bool {
+fn has_gpu(test: &str) -> bool {
     let missing = delia::device::missing(0);
     if let Some(missing) = &missing {
-        eprintln!("skipped: {missing}");
+        skipped(test, missing);
     }
-    missing.is_some()
+    missing.is_none()
 }
 
 #[test]
 fn states_and_logits_on_a_gpu_are_those_of_transformers() {
-    if is_skipped() {
+    if !has_gpu("states_and_logits_on_a_gpu_are_those_of_transformers") {
         return;
     }
     let device = CudaDevice::new(0);
@@ -28,7 +28,7 @@ fn states_and_logits_on_a_gpu_are_those_of_transformers() {
 
 #[test]
 fn ten_steps_on_a_gpu_have_the_losses_of_peft() {
-    if is_skipped() {
+    if !has_gpu("ten_steps_on_a_gpu_have_the_losses_of_peft") {
         return;
     }
     for name in ["mha_untied", "gqa_tied"] {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -64,6 +65,11 @@ pub(crate) fn samples(stem: &str, n: usize) -> String {
             format!("{line}\n")
         })
         .collect()
+}
+
+/// Says aloud that a test did not run: past the test harness, which would keep it to itself.
+pub(crate) fn skipped(test: &str, why: &str) {
+    writeln!(io::stderr(), "SKIPPED {test}: {why}").expect("stderr is open");
 }
 
 /// A finished process.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::delia::{Ran, Scratch};
+use crate::delia::{Ran, Scratch, skipped};
 use crate::golden_models;
 
 /// Runs `delia-fit` in this folder, on the CPU.
@@ -20,7 +20,7 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 /// A folder with a small build of three steps of 16 samples.
-fn with_shards() -> Scratch {
+pub(crate) fn with_shards() -> Scratch {
     let scratch = Scratch::new();
     scratch.small_sources(4, 60);
     let build = [
@@ -44,7 +44,7 @@ fn json(path: &Path) -> Value {
 }
 
 /// A copy of the bundled model, to be spoiled.
-fn own_model(scratch: &Scratch) -> PathBuf {
+pub(crate) fn own_model(scratch: &Scratch) -> PathBuf {
     let folder = scratch.path().join("model");
     fs::create_dir(&folder).expect("a folder");
     let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/model/tiny");
@@ -408,7 +408,6 @@ fn settings_that_cannot_be_meant_are_refused() {
     fit(&scratch, &["shards", "--batch-size", "none"]).fails(2, &["neither `auto` nor a number"]);
     fit(&scratch, &["shards", "--init", "copy:<nobody>"])
         .fails(2, &["no token `<nobody>` to copy"]);
-    fit(&scratch, &["shards", "--init-model", "c.json"]).fails(2, &["add `--full`"]);
     fit(
         &scratch,
         &["shards", "--init", "mean:the format", "--max-steps", "1"],
@@ -419,7 +418,10 @@ fn settings_that_cannot_be_meant_are_refused() {
 #[test]
 fn a_gpu_that_is_not_there_is_named_or_done_without() {
     if delia::device::missing(0).is_none() {
-        eprintln!("skipped: there is a GPU");
+        skipped(
+            "a_gpu_that_is_not_there_is_named_or_done_without",
+            "there is a GPU",
+        );
         return;
     }
     let scratch = with_shards();

@@ -20,6 +20,8 @@ mod folders;
 mod golden_models;
 /// Rooms import only from rooms above them.
 mod layering;
+/// Adapters loaded in PEFT, where `DELIA_PEFT_PYTHON` names a Python that has it.
+mod peft;
 /// `queries/*.sql` are those the code knows, with the parameters it binds.
 mod queries;
 /// The commands of the README.

@@ -1,18 +1,13 @@
-use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::delia::{Scratch, source_of, stream};
+use crate::delia::{Scratch, skipped, source_of, stream};
+use crate::fit::fit;
 
 /// The folder of real datasets, or `None`, said aloud.
 fn real_data(test: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("DELIA_REAL_DATA").map(PathBuf::from);
     if folder.is_none() {
-        // Written past the test harness, which would keep it to itself.
-        let said = writeln!(
-            io::stderr(),
-            "SKIPPED {test}: DELIA_REAL_DATA names no folder of real datasets"
-        );
-        said.expect("stderr is open");
+        skipped(test, "DELIA_REAL_DATA names no folder of real datasets");
     }
     folder
 }
@@ -52,6 +47,13 @@ fn translation_among_alpaca_holds_the_ratio() {
         scratch.sql(&["shards", sql, "--format", "csv"]).ok(),
         "kind,n\ndiverse,36920\ntask,71\n"
     );
+    // Documents, and languages the bundled tokenizer has never seen.
+    let arguments = ["shards", "--max-steps", "50", "--batch-size", "2"];
+    fit(
+        &scratch,
+        &[&arguments[..], &["--too-long", "truncate"]].concat(),
+    )
+    .ok();
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(super) fn adapter<B: AutodiffBackend + Kernels>(
     config: &FitConfig,
 ) -> Result<()> {
     let base = match model {
+        // A base that was only made to measure with is nowhere.
+        _ if config.init_model.is_some() => config.init_model.clone().unwrap_or_default(),
         BaseModel::Folder(path) => fs::canonicalize(path).map_err(Error::read(path))?,
         BaseModel::Bundled => {
             // Whoever loads the adapter needs its base on disk.

@@ -38,7 +38,7 @@ use crate::trainer::{Schedule, StepLoss, Trainer, TrainerConfig};
 use folder::{CHECKPOINT, FitFolder, METRICS, METRICS_PARQUET, REPORT, SHARDS, State};
 
 /// Tokens computed at a time on the CPU: more only cost memory and cache.
-const CPU_MICRO_TOKENS: usize = 2_048;
+const CPU_MICRO_TOKENS: usize = 1_024;
 /// Tokens computed at a time on a GPU; unmeasured.
 const CUDA_MICRO_TOKENS: usize = 8_192;
 /// Tokens of a response that is only looked at.
@@ -285,7 +285,7 @@ impl Plan<'_> {
         // Weights that are trained need all their bits.
         let dtype = if config.full { DType::F32 } else { dtype };
         let mut decoder = match &config.init_model {
-            Some(_) => Decoder::fresh(&self.decoder, positions, config.seed, device),
+            Some(_) => Decoder::fresh(&self.decoder, positions, config.seed, dtype, device),
             None => {
                 let weights = Weights::open(&self.model)?;
                 Decoder::load(&self.decoder, &weights, positions, dtype, device)?

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The GPU suite: parity in f32 and bf16, then the throughput of a Llama-2-7B shape beside PEFT.
+#
+#     cargo build --release --bins && cargo test --release --no-run
+#     strip -o delia-fit target/release/delia-fit; strip -o it target/release/deps/it-*
+#     benches/gpu/run.sh shards           # with delia-fit and it in the current folder, beside tests/golden and benches
+#
+# Needs nothing else of the repository than tests/golden/models, benches and data/model/tiny, and Python with torch,
+# transformers, peft and pyarrow for the comparison.
+set -euo pipefail
+if ! nvidia-smi >/dev/null 2>&1; then
+    echo "skipped: there is no NVIDIA GPU" >&2
+    exit 0
+fi
+shards="${1:?the folder of a build}"
+./it cuda:: --nocapture
+PATH="$PWD:$PATH" python3 benches/peers/fit.py "$shards" llama2_7b --device cuda --steps 8 --pairs 2
