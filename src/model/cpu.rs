@@ -121,6 +121,24 @@ impl Kernels for Flex {
         (wrap(grad), tensor(of_up, shape))
     }
 
+    fn dropout(x: Tensor<Self, 2>, probability: f64, seed: u64) -> Tensor<Self, 2> {
+        let mut x = flat(x);
+        let scale = (1.0 / (1.0 - probability)) as f32;
+        let threshold = (probability * f64::from(u32::MAX)) as u32;
+        by_rows(numbers_mut(&mut x), 1, |first, x| {
+            // 32 bits do for the places within a block; the block's own number goes into its key.
+            let key = mixed((seed as u32) ^ mixed((seed >> 32) as u32 ^ mixed(first as u32)));
+            for (place, x) in (0_u32..).zip(x) {
+                *x *= if mixed(place ^ key) < threshold {
+                    0.0
+                } else {
+                    scale
+                };
+            }
+        });
+        wrap(x)
+    }
+
     fn rotate(x: Tensor<Self, 4>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 4> {
         let [_, s, heads, hd] = x.dims();
         let half = hd / 2;
@@ -208,6 +226,14 @@ fn by_rows<T: Send>(
         .enumerate()
         .map(|(nth, block)| Arch::new().dispatch(|| work(nth * rows, block)))
         .collect()
+}
+
+/// Every bit of the result depends on every bit of `x`: the finaliser of MurmurHash3 (Appleby 2011).
+#[inline(always)]
+fn mixed(x: u32) -> u32 {
+    let x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
+    let x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);
+    x ^ (x >> 16)
 }
 
 #[inline(always)]
@@ -368,6 +394,34 @@ mod tests {
         let expected = plain::cross_entropy(logits, targets, 0.3);
         assert_equal(found.0, expected.0);
         assert_equal(found.1, expected.1);
+    }
+
+    #[test]
+    fn dropout_drops_its_share_anywhere_and_keeps_the_mean() {
+        let ones = Tensor::<Flex, 2>::ones([300, 200], &FlexDevice);
+        let draw = |seed| {
+            let drawn = Flex::dropout(ones.clone(), 0.3, seed);
+            drawn.into_data().to_vec::<f32>().expect("32 bits")
+        };
+        let dropped = |mask: &[f32]| {
+            mask.iter().filter(|&&value| value == 0.0).count() as f64 / mask.len() as f64
+        };
+        let (first, again, other) = (draw(7), draw(7), draw(8 << 32));
+        assert_eq!(first, again);
+        // Five deviations of 60,000 draws.
+        assert!((dropped(&first) - 0.3).abs() < 0.01, "{}", dropped(&first));
+        let pairs = first.iter().zip(&other);
+        let both = pairs.filter(|(a, b)| **a == 0.0 && **b == 0.0).count();
+        assert!(
+            (both as f64 / 60_000.0 - 0.09).abs() < 0.007,
+            "two draws are independent: {both}"
+        );
+        for column in 0..200 {
+            let of_column: Vec<f32> = first.iter().skip(column).step_by(200).copied().collect();
+            assert!((dropped(&of_column) - 0.3).abs() < 0.15, "column {column}");
+        }
+        let is_scaled = |value: &f32| *value == 0.0 || (value - 1.0 / 0.7).abs() < 1e-6;
+        assert!(first.iter().all(is_scaled));
     }
 
     #[test]

@@ -80,13 +80,14 @@ pub struct Dropout {
 
 impl Dropout {
     /// `x` with values dropped and the others scaled up; a draw of its own for every `site`.
-    fn apply<B: Backend>(self, x: Tensor<B, 2>, site: u64) -> Tensor<B, 2> {
-        let kept = 1.0 - self.probability;
-        let name = format!("dropout {site}");
-        let bernoulli = Distribution::Bernoulli(kept);
-        let mask = random::<B>(x.dims(), bernoulli, self.key, &name, &x.device());
-        let dtype = x.dtype();
-        x * (mask / kept).cast(dtype)
+    fn apply<B: Kernels>(self, x: Tensor<B, 2>, site: u64) -> Tensor<B, 2> {
+        let mut hasher = blake3::Hasher::new_derive_key("delia dropout mask v1");
+        hasher
+            .update(&self.key.to_le_bytes())
+            .update(&site.to_le_bytes());
+        let hash = hasher.finalize();
+        let seed = hash.as_bytes().first_chunk().expect("32 bytes");
+        B::dropout(x, self.probability, u64::from_le_bytes(*seed))
     }
 }
 

@@ -52,6 +52,12 @@ pub trait Kernels: Backend {
         plain::swiglu_backward(gate, up, grad)
     }
 
+    /// Dropout (Srivastava et al. 2014): every number of `x` is dropped with a probability, what stays is scaled up so that the
+    /// mean stays. Which are dropped depends on `seed` and the number's place alone, so the gradient is the same operation.
+    fn dropout(x: Tensor<Self, 2>, probability: f64, seed: u64) -> Tensor<Self, 2> {
+        plain::dropout(x, probability, seed)
+    }
+
     /// Rotary position embedding (Su et al. 2021) in the half-split layout of Hugging Face: value i of a head turns with value
     /// i + hd/2. `x` is `[b, s, heads, hd]`, `cos` and `sin` `[s, hd/2]`.
     fn rotate(x: Tensor<Self, 4>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 4> {
@@ -228,6 +234,19 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             raw(output),
             Arc::new(gradient),
         ))
+    }
+
+    fn dropout(x: Tensor<Self, 2>, probability: f64, seed: u64) -> Tensor<Self, 2> {
+        let x = raw(x);
+        let output = B::dropout(cooked(x.primitive.clone()), probability, seed);
+        let gradient = move |grad| {
+            [Some(raw::<B, 2>(B::dropout(
+                cooked(grad),
+                probability,
+                seed,
+            )))]
+        };
+        cooked(record::<B, C, _>([x], raw(output), Arc::new(gradient)))
     }
 
     fn rotate(x: Tensor<Self, 4>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 4> {

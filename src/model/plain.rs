@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, DType, IndexingUpdateOp, Int, Tensor};
+use burn::tensor::{Bool, DType, Distribution, IndexingUpdateOp, Int, Tensor};
 
 /// [`super::Kernels::rms_norm`]
 pub(super) fn rms_norm<B: Backend>(
@@ -50,6 +50,16 @@ pub(super) fn swiglu_backward<B: Backend>(
     // silu' = σ + silu·(1 - σ)
     let slope = sigmoid.clone() + silu.clone() * (sigmoid.neg() + 1.0);
     (grad.clone() * up * slope, grad * silu)
+}
+
+/// [`super::Kernels::dropout`]
+pub(super) fn dropout<B: Backend>(x: Tensor<B, 2>, probability: f64, seed: u64) -> Tensor<B, 2> {
+    let device = x.device();
+    B::seed(&device, seed);
+    let kept = 1.0 - probability;
+    let mask = Tensor::<B, 2>::random(x.dims(), Distribution::Bernoulli(kept), &device);
+    let dtype = x.dtype();
+    x * (mask / kept).cast(dtype)
 }
 
 /// [`super::Kernels::rotate`]

@@ -97,11 +97,8 @@ impl FitFolder {
             there => there.map_err(Error::read(self.file(RUN)))?,
         };
         if let Some(difference) = difference(&there, run) {
-            // A fit that made no step has nothing to lose: whoever mends a setting goes on here.
-            if [REPORT, CHECKPOINT, METRICS]
-                .iter()
-                .all(|name| !self.file(name).exists())
-            {
+            // A fit without a checkpoint has nothing to lose: whoever mends a setting goes on here.
+            if !self.file(REPORT).exists() && !self.file(CHECKPOINT).exists() {
                 replace(&self.file(RUN), run.as_bytes())?;
                 return Ok(State::Fresh);
             }
