@@ -1,11 +1,13 @@
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use delia::shards::{Manifest, StreamReader};
 use serde_json::Value;
 
-use crate::delia::{Ran, Scratch, skipped};
+use crate::delia::{Ran, Scratch, skipped, stream};
 use crate::golden_models;
 
 /// Runs `delia-fit` in this folder, on the CPU.
@@ -134,6 +136,55 @@ fn the_folder_of_a_fit_is_treated_as_that_of_a_build() {
             .join("adapter/adapter_model.safetensors")
             .exists()
     );
+}
+
+#[test]
+fn the_bundled_recipe_is_the_default_written_out() {
+    let scratch = with_shards();
+    fit(&scratch, &["shards", "--max-steps", "1"]).ok();
+    let again = fit(
+        &scratch,
+        &["shards", "--max-steps", "1", "--recipe", "delia"],
+    )
+    .ok();
+    assert!(again.contains("up to date"), "{again}");
+}
+
+#[test]
+fn the_stream_is_read_from_any_position_on() {
+    let scratch = Scratch::new();
+    scratch.small_sources(3, 90);
+    let build = [
+        "--task",
+        "task.jsonl",
+        "--diverse",
+        "diverse.jsonl",
+        "--ratio",
+        "20",
+    ];
+    scratch
+        .build(&[&build[..], &["--rows-per-shard", "10"]].concat())
+        .ok();
+    let shards = scratch.path().join("shards");
+    let plan = Manifest::open(&shards).expect("a build").plan;
+    let read = |range: Range<u64>| {
+        let samples =
+            StreamReader::new(&shards, &plan, range).collect::<delia::error::Result<Vec<_>>>();
+        samples
+            .expect("samples")
+            .into_iter()
+            .map(|sample| (sample.position, sample.output))
+            .collect::<Vec<_>>()
+    };
+    let all = read(0..u64::MAX);
+    let rows = stream(&shards)
+        .into_iter()
+        .map(|row| (row.position, row.output));
+    assert_eq!(all, rows.collect::<Vec<_>>());
+    for start in 0..63 {
+        assert_eq!(read(start..63), all[start as usize..], "from {start} on");
+    }
+    assert_eq!(read(7..23), all[7..23]);
 }
 
 #[test]
