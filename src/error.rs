@@ -191,8 +191,8 @@ pub enum Error {
         difference: String,
     },
 
-    /// An output folder another process is building into.
-    #[error("another build is writing into `{}`", path.display())]
+    /// An output folder another process writes into.
+    #[error("another process is writing into `{}`", path.display())]
     FolderBusy {
         /// The output folder.
         path: PathBuf,

@@ -113,7 +113,7 @@ where
     /// Trains on the samples of a step. A step without a target changes nothing and returns `None`.
     ///
     /// # Errors
-    /// [`Error::NotANumber`] for a loss or gradient that is not finite; nothing has changed then.
+    /// [`Error::NotANumber`] for a loss, gradient or weight that is not finite; nothing has changed then.
     pub fn step(&mut self, batch: &GlobalBatch) -> Result<Option<StepLoss>> {
         if batch.n_targets == 0 {
             return Ok(None);
@@ -141,7 +141,8 @@ where
         let positions: Vec<u64> = batch.positions.clone().collect();
         self.check(grad_norm, "gradient", batch.step, &positions)?;
         let lr = self.config.schedule.at(batch.step);
-        self.update(gradients, grad_norm, lr);
+        self.update(gradients, grad_norm, lr)
+            .or_else(|NotFinite| self.check(f64::NAN, "updated weight", batch.step, &positions))?;
         Ok(Some(sums.mean(lr, grad_norm)))
     }
 
@@ -157,31 +158,39 @@ where
         self.decoder.forward(sequences, dropout)
     }
 
+    /// The optimiser's step; weights that are not finite after it are not taken over.
     fn update(
         &mut self,
         gradients: Vec<Option<Tensor<B::InnerBackend, 2>>>,
         grad_norm: f64,
         lr: f64,
-    ) {
+    ) -> std::result::Result<(), NotFinite> {
         let shrink = (self.config.clip / (grad_norm + CLIP_EPSILON)).min(1.0);
         let decaying = adamw(self.config.weight_decay);
         let steady = adamw(0.0);
+        let mut updated = Vec::with_capacity(gradients.len());
         for ((name, tensor), gradient) in self.decoder.trained_mut().into_iter().zip(gradients) {
             let value = tensor.clone().inner();
             // A token that did not occur has a gradient of 0, and moments that fade.
             let gradient = gradient.unwrap_or_else(|| value.zeros_like());
             let is_steady = name.ends_with("norm.weight") || name.ends_with(".bias");
             let optimizer = if is_steady { &steady } else { &decaying };
-            let before = self
-                .moments
-                .remove(&name)
-                .map(|momentum| AdamWState { momentum });
+            let momentum = self.moments.get(&name).cloned();
+            let before = momentum.map(|momentum| AdamWState { momentum });
             let (value, after) = optimizer.step(lr, value, gradient * shrink, before);
+            updated.push((name, value, after));
+        }
+        if !norm(updated.iter().map(|(_, value, _)| value)).is_finite() {
+            return Err(NotFinite);
+        }
+        let trained = self.decoder.trained_mut();
+        for ((_, tensor), (name, value, after)) in trained.into_iter().zip(updated) {
+            *tensor = Tensor::from_inner(value).require_grad();
             if let Some(state) = after {
                 self.moments.insert(name, state.momentum);
             }
-            *tensor = Tensor::from_inner(value).require_grad();
         }
+        Ok(())
     }
 
     /// The state of the training: what [`Trainer::restore`] needs to go on as if nothing had happened.
@@ -256,6 +265,9 @@ where
         })
     }
 }
+
+/// A weight that is not a number.
+struct NotFinite;
 
 /// Sums of losses by kind, and how many.
 #[derive(Default)]

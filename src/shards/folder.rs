@@ -36,6 +36,23 @@ pub enum State {
     Complete(Box<Manifest>),
 }
 
+/// Creates a folder where it is missing, and locks it until the returned file is dropped.
+///
+/// # Errors
+/// [`Error::FolderBusy`] while another process holds it; [`Error::Write`] where it cannot be made.
+pub fn lock_folder(path: &Path) -> Result<File> {
+    fs::create_dir_all(path).map_err(Error::write(path))?;
+    // The lock is on the folder itself: a lock file would have to be removed, and whoever opened it before would hold nothing.
+    let lock = File::open(path).map_err(Error::read(path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::FolderBusy {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(Error::write(path)(source)),
+    }
+}
+
 /// An output folder held by this process: no second build can enter it until this value is dropped.
 #[derive(Debug)]
 pub struct OutFolder {
@@ -49,22 +66,10 @@ impl OutFolder {
     /// # Errors
     /// [`Error::FolderBusy`] while another process holds it; [`Error::Write`] where it cannot be made.
     pub fn lock(path: &Path) -> Result<OutFolder> {
-        fs::create_dir_all(path).map_err(Error::write(path))?;
-        // The lock is on the folder itself: a lock file would have to be removed, and whoever opened it before would hold nothing.
-        let lock = File::open(path).map_err(Error::read(path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(OutFolder {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(Error::FolderBusy {
-                path: path.to_owned(),
-            }),
-            Err(TryLockError::Error(source)) => Err(Error::Write {
-                path: path.to_owned(),
-                source,
-            }),
-        }
+        Ok(OutFolder {
+            path: path.to_owned(),
+            _lock: lock_folder(path)?,
+        })
     }
 
     /// The folder.

@@ -16,7 +16,7 @@ mod reader;
 mod writer;
 
 pub use file::{FileEntry, FileWriter, Use, replace};
-pub use folder::{OutFolder, State};
+pub use folder::{OutFolder, State, lock_folder};
 pub use manifest::{
     MANIFEST, Manifest, PLAN, Plan, RECIPE, RatioRows, SourceRows, StageEntry, Versions, shard_name,
 };

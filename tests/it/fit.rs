@@ -435,14 +435,14 @@ fn a_loss_that_is_not_a_number_names_its_samples_and_keeps_what_was_good() {
         "--clip",
         "1e38",
         "--warmup",
-        "0",
+        "1",
         "--batch-size",
         "4",
     ];
     fit(&scratch, &arguments).fails(
         1,
         &[
-            "is not a number at step",
+            "is not a number at step 1,",
             "on the samples at positions",
             "--lr",
         ],

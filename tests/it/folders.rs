@@ -203,7 +203,10 @@ fn a_second_build_into_the_same_folder_is_refused_while_the_first_runs() {
     }
     scratch.build(&with(&["--out", "busy"])).fails(
         1,
-        &["another build is writing into `busy`", "hint: wait for it"],
+        &[
+            "another process is writing into `busy`",
+            "hint: wait for it",
+        ],
     );
     assert!(first.wait().expect("a child").success());
     scratch.sql(&["busy", "SELECT count(*) FROM shards"]).ok();

@@ -1,6 +1,6 @@
 //! The output folder of a fit: whose it is, and how far the fit in it has come.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::lora::ADAPTER_CONFIG;
 use crate::model::{ADAPTER_FILE, config::CONFIG_FILE};
 use crate::report::FitReport;
-use crate::shards::replace;
+use crate::shards::{lock_folder, replace};
 use crate::tokenizer::{COMPANION_FILES, TOKENIZER_FILE};
 
 /// What was asked for, and of what; written first.
@@ -64,18 +64,10 @@ pub(super) struct FitFolder {
 impl FitFolder {
     /// Creates the folder where it is missing, and locks it.
     pub(super) fn lock(path: &Path) -> Result<FitFolder> {
-        fs::create_dir_all(path).map_err(Error::write(path))?;
-        let lock = File::open(path).map_err(Error::read(path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(FitFolder {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(Error::FolderBusy {
-                path: path.to_owned(),
-            }),
-            Err(TryLockError::Error(source)) => Err(Error::write(path)(source)),
-        }
+        Ok(FitFolder {
+            path: path.to_owned(),
+            _lock: lock_folder(path)?,
+        })
     }
 
     /// A file in it.

@@ -204,6 +204,7 @@ impl Plan<'_> {
             let started = Instant::now();
             let loss = match trainer.step(&batch) {
                 Err(error @ Error::NotANumber { .. }) => {
+                    // The step has changed nothing: what came before it is good.
                     save(&mut trainer, progress)?;
                     return Err(error);
                 }
