@@ -17,7 +17,7 @@ fn config(peak: f64, n_steps: u64) -> TrainerConfig {
         },
         weight_decay: 0.01,
         clip: 1.0,
-        dropout: 0.1,
+        dropout: 0.0,
         seed: 3,
     }
 }
