@@ -124,7 +124,7 @@ impl<B: Kernels> Decoder<B> {
     /// Reads a decoder's weights onto a device, as numbers of type `dtype`, with angles for `positions` tokens.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for a tensor that is missing, has another shape, or has no place in the model.
+    /// [`Error::Tensor`](crate::error::Error::Tensor) for a tensor that is missing, has another shape, or has no place here.
     pub fn load(
         config: &DecoderConfig,
         weights: &Weights,
