@@ -3,7 +3,8 @@
 #
 #     cargo build --release --bins && cargo test --release --no-run
 #     strip -o delia-fit target/release/delia-fit; strip -o it target/release/deps/it-*
-#     benches/gpu/run.sh shards           # with delia-fit and it in the current folder, beside tests/golden and benches
+#     gzip delia-fit it                   # where the way to the GPU is narrow
+#     benches/gpu/run.sh shards           # with the two files in the current folder, beside tests/golden and benches
 #
 # Needs nothing else of the repository than tests/golden/models, benches and data/model/tiny, and Python with torch,
 # transformers, peft and pyarrow for the comparison.
@@ -13,5 +14,11 @@ if ! nvidia-smi >/dev/null 2>&1; then
     exit 0
 fi
 shards="${1:?the folder of a build}"
+for file in delia-fit it; do
+    if [ -f "$file.gz" ]; then
+        gunzip --force "$file.gz"
+    fi
+    chmod +x "$file"
+done
 ./it cuda:: --nocapture
 PATH="$PWD:$PATH" python3 benches/peers/fit.py "$shards" llama2_7b --device cuda --steps 8 --pairs 2
