@@ -422,7 +422,7 @@ impl Error {
                 "`--max-length` allows more tokens, `--too-long truncate` keeps their beginning".to_owned()
             }
             Error::NotANumber { .. } => {
-                "the last checkpoint before it is kept; a smaller `--lr` or a look at these samples may help".to_owned()
+                "the last checkpoint before it is kept; look at these samples, or start over with `--fresh` and a smaller `--lr`".to_owned()
             }
             Error::FolderOtherFit { .. } => {
                 "choose another folder with `--out`, or start over with `--fresh`".to_owned()

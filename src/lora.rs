@@ -43,7 +43,8 @@ pub fn attach<B: AutodiffBackend>(decoder: &mut Decoder<B>, rank: usize, alpha: 
     }
 }
 
-/// Gives special tokens rows of their own to be trained, in the embedding and in an untied head.
+/// Gives special tokens rows of their own to be trained, in the embedding and in an untied head. One that the model knows
+/// starts from the row it has, any other from `init`.
 ///
 /// # Errors
 /// [`Error::Vocabulary`] where the tokenizer had more tokens than the model before these were added; [`Error::Setting`]
@@ -56,6 +57,7 @@ pub fn add_tokens<B: AutodiffBackend>(
 ) -> Result<()> {
     let mut ids = tokenizer.special_ids().to_vec();
     ids.sort_unstable();
+    ids.dedup();
     let n_rows = decoder.config().vocab_size;
     let n_appended = ids.iter().filter(|&&id| id as usize >= n_rows).count();
     if tokenizer.n_tokens() - n_appended > n_rows {
@@ -89,6 +91,18 @@ pub fn add_tokens<B: AutodiffBackend>(
                 of_tokens(&[id]).repeat_dim(0, ids.len())
             }
         })
+    };
+    // A token the model knows goes on from what it knows of it.
+    let start = |module: &str, table: &TokenTable<B>| -> Result<Tensor<B, 2>> {
+        let fresh = start(module, table)?;
+        let rows = ids
+            .iter()
+            .enumerate()
+            .map(|(place, &id)| match tokenizer.is_known(id) {
+                true => table.lookup(&[id]).cast(DType::F32),
+                false => fresh.clone().narrow(0, place, 1),
+            });
+        Ok(Tensor::cat(rows.collect(), 0))
     };
     let rows = start(EMBEDDING, &decoder.embedding)?;
     let new_rows = |rows: Tensor<B, 2>| NewRows {

@@ -311,7 +311,11 @@ fn adamw(weight_decay: f64) -> AdamW {
 
 fn norm<'a, B: Backend>(gradients: impl Iterator<Item = &'a Tensor<B, 2>>) -> f64 {
     let squares: Vec<Tensor<B, 1>> = gradients
-        .map(|gradient| gradient.clone().cast(DType::F32).powi_scalar(2).sum())
+        // Row by row first: a long sum is split among threads as they come, and its last bit with it.
+        .map(|gradient| {
+            let squares = gradient.clone().cast(DType::F32).powi_scalar(2);
+            squares.sum_dim(1).sum()
+        })
         .collect();
     if squares.is_empty() {
         return 0.0;

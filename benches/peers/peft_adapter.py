@@ -28,7 +28,7 @@ auto = AutoPeftModelForCausalLM.from_pretrained(adapter, dtype=torch.float32)
 
 base = AutoModelForCausalLM.from_pretrained(PeftConfig.from_pretrained(adapter).base_model_name_or_path, dtype=torch.float32)
 tokenizer = AutoTokenizer.from_pretrained(adapter)
-base.resize_token_embeddings(len(tokenizer))  # a row for every new token
+base.resize_token_embeddings(max(len(tokenizer), base.config.vocab_size))  # a row for every new token
 by_hand = PeftModel.from_pretrained(base, adapter)
 
 Path(logits).write_text(json.dumps({"auto": scores(auto), "by_hand": scores(by_hand)}))

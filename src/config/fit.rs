@@ -112,8 +112,8 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_on: Option<LossOn>,
 
-    /// Tokens to add to the vocabulary; without a value, none [default: those the build names]
-    #[arg(long, value_name = "TOKEN", num_args = 0..)]
+    /// A token to add to the vocabulary; may be given several times, without a value for none [default: those the build names]
+    #[arg(long, value_name = "TOKEN", num_args = 0..=1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special_token: Option<Vec<String>>,
 
@@ -123,7 +123,7 @@ pub struct FitTable {
     pub init: Option<Init>,
 
     /// Train every weight instead of adapters, and write a whole model
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full: Option<bool>,
 
@@ -339,6 +339,7 @@ impl FitConfig {
                 return refuse(key, problem, "leave it out for the default");
             }
         }
+        super::check_special_tokens(self.special_token.as_deref().unwrap_or_default())?;
         if self.full && self.dropout > 0.0 {
             return refuse(
                 "dropout",

@@ -218,22 +218,31 @@ impl BuildConfig {
                 "the default is 16384",
             );
         }
-        for (nth, token) in self.special_tokens.iter().enumerate() {
-            if token.trim().is_empty() {
-                let problem = format!("a token has at least one visible character, got `{token}`");
-                return setting("special-token", problem, "such as `<sep>`");
-            }
-            if self.special_tokens[..nth].contains(token) {
-                return setting(
-                    "special-token",
-                    format!("`{token}` is given twice"),
-                    "name every token once",
-                );
-            }
-        }
+        check_special_tokens(&self.special_tokens)?;
         self.draws_per_task()?;
         Ok(())
     }
+}
+
+/// Refuses tokens nobody could see, and the same token twice.
+fn check_special_tokens(tokens: &[String]) -> Result<()> {
+    let refuse = |problem: String, hint: &str| {
+        Err(Error::Setting {
+            key: "special-token",
+            problem,
+            hint: hint.to_owned(),
+        })
+    };
+    for (nth, token) in tokens.iter().enumerate() {
+        if token.trim().is_empty() {
+            let problem = format!("a token has at least one visible character, got `{token}`");
+            return refuse(problem, "such as `<sep>`");
+        }
+        if tokens[..nth].contains(token) {
+            return refuse(format!("`{token}` is given twice"), "name every token once");
+        }
+    }
+    Ok(())
 }
 
 /// The source entries of a frozen recipe.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use rayon::prelude::*;
 
@@ -58,14 +58,14 @@ impl LoaderConfig {
         start..(start + self.batch_size).min(self.plan.rows)
     }
 
-    /// Tokenises ahead, in the order of the steps.
+    /// Tokenises ahead, in the order of the steps, on a thread of its own.
     pub fn start(
         self,
         tokenizer: Arc<ChatTokenizer>,
         steps: Range<u64>,
-    ) -> Receiver<Result<GlobalBatch>> {
+    ) -> (Receiver<Result<GlobalBatch>>, JoinHandle<()>) {
         let (sender, batches) = sync_channel(STEPS_AHEAD);
-        thread::spawn(move || {
+        let worker = thread::spawn(move || {
             for batch in Batches::new(self, tokenizer, steps) {
                 let failed = batch.is_err();
                 // The trainer has stopped, or will.
@@ -74,7 +74,7 @@ impl LoaderConfig {
                 }
             }
         });
-        batches
+        (batches, worker)
     }
 
     /// Refuses a fit that would leave out more than a tenth of the task.

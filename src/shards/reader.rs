@@ -54,6 +54,8 @@ pub struct StreamReader {
     next: u64,
     end: u64,
     shard: Option<(PathBuf, ParquetRecordBatchReader)>,
+    /// The first position expected of the open shard.
+    opened_at: u64,
     ready: VecDeque<StreamSample>,
 }
 
@@ -66,6 +68,7 @@ impl StreamReader {
             next: range.start,
             end: range.end.min(plan.rows),
             shard: None,
+            opened_at: range.start,
             ready: VecDeque::new(),
         }
     }
@@ -74,11 +77,14 @@ impl StreamReader {
         while self.ready.is_empty() {
             let (path, mut reader) = match self.shard.take() {
                 Some(open) => open,
-                None => self.open_shard()?,
+                None => {
+                    self.opened_at = self.next;
+                    self.open_shard()?
+                }
             };
             let Some(batch) = reader.next() else {
                 // The next shard begins where this one ended; if it does not, rows are missing.
-                if !self.next.is_multiple_of(self.rows_per_shard) {
+                if !self.next.is_multiple_of(self.rows_per_shard) || self.next == self.opened_at {
                     return Err(damaged(
                         &path,
                         format!("it ends before position {}", self.next),

@@ -30,6 +30,8 @@ pub struct ChatTokenizer {
     template: ChatTemplate,
     eos_ids: Vec<u32>,
     special_ids: Vec<u32>,
+    /// Those of the special tokens that the vocabulary had already.
+    known_ids: Vec<u32>,
 }
 
 /// A sample as the model sees it.
@@ -57,6 +59,10 @@ impl ChatTokenizer {
         // Lengths are ours to decide.
         tokenizer.with_truncation(None).map_err(broken)?;
         tokenizer.with_padding(None);
+        let known_ids = special_tokens
+            .iter()
+            .filter_map(|token| tokenizer.token_to_id(token))
+            .collect();
         let added = special_tokens
             .iter()
             .map(|token| AddedToken::from(token.as_str(), true));
@@ -76,6 +82,7 @@ impl ChatTokenizer {
             template,
             eos_ids,
             special_ids,
+            known_ids,
         })
     }
 
@@ -87,6 +94,11 @@ impl ChatTokenizer {
     /// The ids of the special tokens, in the order given.
     pub fn special_ids(&self) -> &[u32] {
         &self.special_ids
+    }
+
+    /// Whether a special token was in the vocabulary already.
+    pub fn is_known(&self, id: u32) -> bool {
+        self.known_ids.contains(&id)
     }
 
     /// The tokens that end a response.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use delia::base_model::BaseModel;
+use delia::model::Weights;
 use delia::shards::{Manifest, StreamReader};
 use serde_json::Value;
 
@@ -274,6 +276,16 @@ fn every_weight_can_be_trained_from_scratch() {
         adapter["trainable_token_indices"]["embed_tokens"],
         serde_json::json!([2048])
     );
+    // The first step has a learning rate of 0: the token still has the row it was trained to.
+    let weights = |folder: &str| BaseModel::named(&scratch.path().join(folder)).expect("a folder");
+    let base = Weights::open(&weights("fresh")).expect("weights");
+    let table = base
+        .values("model.embed_tokens.weight", &[2049, 128])
+        .expect("a table");
+    let adapter = Weights::of_adapter(&weights("adapter")).expect("an adapter");
+    let name = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta";
+    let row = adapter.values(name, &[1, 128]).expect("a row");
+    assert_eq!(row, table[2048 * 128..]);
 }
 
 #[test]
@@ -455,6 +467,10 @@ fn a_loss_that_is_not_a_number_names_its_samples_and_keeps_what_was_good() {
 #[test]
 fn settings_that_cannot_be_meant_are_refused() {
     let scratch = with_shards();
+    fit(&scratch, &["shards", "--special-token", ""]).fails(2, &["visible character"]);
+    let twice = ["--special-token", "<a>", "--special-token", "<a>", "shards"];
+    fit(&scratch, &twice).fails(2, &["`<a>` is given twice"]);
+    fit(&scratch, &["--full", "--rank", "0", "shards"]).fails(2, &["rank"]);
     fit(&scratch, &["shards", "--rank", "0"]).fails(2, &["rank: at least 1, got 0"]);
     fit(&scratch, &["shards", "--batch-size", "none"]).fails(2, &["neither `auto` nor a number"]);
     fit(&scratch, &["shards", "--init", "copy:<nobody>"])

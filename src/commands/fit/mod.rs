@@ -195,7 +195,7 @@ impl Plan<'_> {
             Checkpoint { progress, tensors }.write(&checkpoint)
         };
 
-        let batches = self
+        let (batches, worker) = self
             .loader
             .clone()
             .start(Arc::clone(&self.tokenizer), progress.steps..self.n_steps);
@@ -227,6 +227,12 @@ impl Plan<'_> {
                     steps: progress.steps,
                 });
             }
+        }
+
+        if progress.steps < self.n_steps {
+            // The worker ended before its work did: it panicked, and has said so.
+            let panic = worker.join().expect_err("it sends every batch or an error");
+            std::panic::resume_unwind(panic);
         }
 
         // The last steps are kept until everything that is made of them is written.
