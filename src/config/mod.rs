@@ -5,6 +5,7 @@
 //! this page.
 
 mod fit;
+mod fit_values;
 mod ratio;
 mod recipe;
 mod spec;
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-pub use fit::{BatchSize, DeviceChoice, FitConfig, FitTable, Init, LossOn, TooLong};
+pub use fit::{FitConfig, FitTable};
+pub use fit_values::{BatchSize, DeviceChoice, Init, LossOn, TooLong};
 pub use ratio::{MAX_ROWS, Ratio, RatioError, largest_remainder};
 pub use recipe::{BuildTable, Recipe};
 pub use spec::{ColumnMap, Role, SourceEntry, SourceSpec};

@@ -114,12 +114,6 @@ impl Weights {
         names
     }
 
-    /// The shape of a tensor, or `None` where there is none of this name.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        let file = &self.files[*self.places.get(name)?];
-        Some(&file.metadata.info(name)?.shape)
-    }
-
     /// The values of a tensor, row by row.
     ///
     /// # Errors
