@@ -342,6 +342,15 @@ pub enum Error {
         difference: String,
     },
 
+    /// A file of a fit that is missing or is not as it was written.
+    #[error("`{}` is damaged: {problem}", path.display())]
+    FitDamaged {
+        /// The file.
+        path: PathBuf,
+        /// How it differs.
+        problem: String,
+    },
+
     /// A stop asked for by the user.
     #[error("interrupted after {steps} steps")]
     Interrupted {
@@ -409,7 +418,7 @@ impl Error {
                 "a model folder holds `config.json`, `tokenizer.json` and `*.safetensors`, as Hugging Face saves them".to_owned()
             }
             Error::ModelConfig { .. } => {
-                "the results would differ from the model's own, so nothing was computed".to_owned()
+                "computed without it, results could differ from the model's own; nothing was computed".to_owned()
             }
             Error::Weights { .. } | Error::Tensor { .. } => {
                 "a download may have been cut off; fetch the model again".to_owned()
@@ -419,7 +428,7 @@ impl Error {
             }
             Error::Device { .. } => "`--device cpu` needs nothing; `--device auto` takes what there is".to_owned(),
             Error::TooLong { .. } => {
-                "`--max-length` allows more tokens, `--too-long truncate` keeps their beginning".to_owned()
+                "`--max-length` allows more tokens, up to the model's positions; `--too-long truncate` keeps the first of them".to_owned()
             }
             Error::NotANumber { .. } => {
                 "the last checkpoint before it is kept; look at these samples, or start over with `--fresh` and a smaller `--lr`".to_owned()
@@ -427,6 +436,7 @@ impl Error {
             Error::FolderOtherFit { .. } => {
                 "choose another folder with `--out`, or start over with `--fresh`".to_owned()
             }
+            Error::FitDamaged { .. } => "put the file back, or start the fit over with `--fresh`".to_owned(),
             Error::Interrupted { .. } => "repeating the command goes on where it stopped".to_owned(),
             Error::Sql { message } => sql_hint(message)?.to_owned(),
             Error::Damaged { .. } => "`delia-build --force` with the same settings builds it again".to_owned(),

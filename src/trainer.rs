@@ -349,6 +349,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_norm_has_the_same_bits_at_any_number_of_threads() {
+        use burn_flex::{Flex, FlexDevice};
+        // Large enough that a sum over all of it is split among threads.
+        let values = (0..4_200 * 1_024).map(|nth| (nth as f32 * 0.37).sin());
+        let data = TensorData::new(values.collect::<Vec<f32>>(), [4_200, 1_024]);
+        let tensor = Tensor::<Flex, 2>::from_data(data, &FlexDevice);
+        let of_threads = |n_threads| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(n_threads)
+                .build();
+            pool.expect("a pool")
+                .install(|| norm([&tensor].into_iter()).to_bits())
+        };
+        let one = of_threads(1);
+        for n_threads in [2, 3, 5, 8] {
+            assert_eq!(of_threads(n_threads), one, "{n_threads} threads");
+        }
+    }
+
+    #[test]
     fn the_schedule_is_that_of_transformers() {
         // get_cosine_schedule_with_warmup(optimizer, 3, 10) with lr 1.
         let expected = [

@@ -2,8 +2,8 @@
 
 #![expect(clippy::print_stderr, reason = "a binary talks to its user")]
 
+mod build_progress;
 mod engine;
-mod progress;
 mod talk;
 
 use std::io::{self, Write};
@@ -77,10 +77,10 @@ async fn build(arguments: Arguments) -> anyhow::Result<()> {
         force: arguments.force,
         accept_changed: arguments.accept_changed,
     };
-    let bar = progress::bar(arguments.flags.general.quiet);
+    let bar = build_progress::bar(arguments.flags.general.quiet);
     let engine = arguments.flags.engine();
     let report = build::build(&config, &arguments.out, permissions, engine, &|progress| {
-        progress::show(&bar, &progress)
+        build_progress::show(&bar, &progress)
     })
     .await;
     bar.finish_and_clear();

@@ -2,9 +2,10 @@
 
 #![expect(clippy::print_stderr, reason = "a binary talks to its user")]
 
+mod fit_progress;
 mod talk;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use clap::Parser;
-use delia::commands::fit::{self, FitEvent, FitRequest};
+use delia::commands::fit::{self, FitRequest};
 use delia::config::{DeviceChoice, FitConfig, FitTable, Recipe};
-use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use fit_progress::FitProgress;
 
 /// The exit code of a command that was interrupted.
 const INTERRUPTED: i32 = 130;
@@ -89,27 +91,9 @@ fn fit(arguments: Arguments) -> anyhow::Result<()> {
         prompt: arguments.prompt.as_deref(),
         stop: &stop,
     };
-    let bar = bar(arguments.general.quiet);
-    let report = fit::fit(&config, &request, &|event| match event {
-        FitEvent::Note(note) if arguments.general.quiet => drop(note),
-        FitEvent::Note(note) => bar.suspend(|| eprintln!("{note}")),
-        FitEvent::Step {
-            done,
-            total,
-            metrics,
-        } => {
-            bar.set_length(total);
-            let loss = metrics
-                .loss
-                .map_or("none".to_owned(), |loss| format!("{loss:.4}"));
-            bar.set_message(format!(
-                "loss {loss}, {:.0} tokens/s",
-                metrics.tokens_per_second
-            ));
-            bar.set_position(done);
-        }
-    });
-    bar.finish_and_clear();
+    let progress = FitProgress::new(arguments.general.quiet);
+    let report = fit::fit(&config, &request, &|event| progress.show(&event));
+    progress.finish();
     let report = report?;
     if arguments.json {
         writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
@@ -127,13 +111,4 @@ fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
         flag::register(signal, Arc::clone(&stop))?;
     }
     Ok(stop)
-}
-
-/// A progress line on stderr, if that is a terminal and talk is wanted.
-fn bar(quiet: bool) -> ProgressBar {
-    if quiet || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("step {pos}/{len} {wide_bar} {msg}, {eta} left");
-    ProgressBar::new(0).with_style(style.expect("a valid template"))
 }

@@ -103,12 +103,12 @@ pub struct FitTable {
     pub max_length: Option<usize>,
 
     /// What becomes of a sample with more tokens [default: drop]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "FATE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub too_long: Option<TooLong>,
 
     /// Which tokens the loss counts [default: response]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "TOKENS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_on: Option<LossOn>,
 
@@ -123,7 +123,7 @@ pub struct FitTable {
     pub init: Option<Init>,
 
     /// Train every weight instead of adapters, and write a whole model
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, conflicts_with_all = ["rank", "alpha", "dropout"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full: Option<bool>,
 

@@ -24,8 +24,8 @@ const STEPS_AHEAD: usize = 4;
 /// Rows whose lengths are checked at a time.
 const ROWS_PER_CHECK: usize = 4_096;
 
-/// The share of the task rows that may be too long.
-const TOO_LONG_TASK_SHARE: f64 = 0.1;
+/// The share of the task samples that may be left out.
+const LEFT_OUT_TASK_SHARE: f64 = 0.1;
 
 /// What a step is made of.
 #[derive(Clone, Debug)]
@@ -77,42 +77,88 @@ impl LoaderConfig {
         (batches, worker)
     }
 
-    /// Refuses a fit that would leave out more than a tenth of the task.
+    /// Refuses, before the first step, a fit that would leave out more than a tenth of the task; with [`TooLong::Error`],
+    /// one that would meet a sample that is too long. Reads the stream.
     ///
     /// # Errors
     /// [`Error::TooLong`], and what reading the shards meets.
-    pub fn check_lengths(&self, tokenizer: &ChatTokenizer) -> Result<()> {
-        if self.too_long != TooLong::Drop {
-            return Ok(());
-        }
-        let (mut n_tasks, mut n_long) = (0, 0);
+    pub fn check(&self, tokenizer: &ChatTokenizer) -> Result<()> {
+        let (mut n_tasks, mut too_long, mut no_target) = (0, 0, 0);
         let mut samples = StreamReader::new(&self.folder, &self.plan, 0..self.plan.rows);
-        while n_tasks < self.plan.task_rows {
-            let block = samples
-                .by_ref()
-                .take(ROWS_PER_CHECK)
-                .collect::<Result<Vec<_>>>()?;
+        // Behind the last task sample only an error may still be found.
+        while n_tasks < self.plan.task_rows || self.too_long == TooLong::Error {
+            let block = samples.by_ref().take(ROWS_PER_CHECK);
+            let block = block.collect::<Result<Vec<_>>>()?;
             if block.is_empty() {
                 break;
             }
-            let tasks = block
+            let fates = block
                 .into_par_iter()
-                .filter(|sample| sample.kind == Kind::Task);
-            let is_long = tasks
-                .map(|sample| Ok(example(tokenizer, &sample)?.encoded.ids.len() > self.max_length));
-            let is_long = is_long.collect::<Result<Vec<bool>>>()?;
-            n_tasks += is_long.len() as u64;
-            n_long += is_long.into_iter().filter(|&is_long| is_long).count() as u64;
+                .filter(|sample| sample.kind == Kind::Task || self.too_long == TooLong::Error)
+                .map(|sample| Ok((sample.kind, self.fate(example(tokenizer, &sample)?)?)));
+            // In the order of the stream, so that the first sample that cannot be used is named.
+            for fate in fates.collect::<Vec<Result<_>>>() {
+                let (Kind::Task, fate) = fate? else { continue };
+                n_tasks += 1;
+                too_long += u64::from(matches!(fate, Fate::TooLong));
+                no_target += u64::from(matches!(fate, Fate::NoTarget));
+            }
         }
-        if n_long as f64 > TOO_LONG_TASK_SHARE * n_tasks as f64 {
-            let problem = format!(
-                "{n_long} of {n_tasks} task samples have more than {} tokens and would be left out",
-                self.max_length
-            );
-            return Err(Error::TooLong { problem });
+        if (too_long + no_target) as f64 <= LEFT_OUT_TASK_SHARE * n_tasks as f64 {
+            return Ok(());
         }
-        Ok(())
+        let max = self.max_length;
+        let problem = match (too_long, no_target) {
+            (n, 0) => {
+                format!(
+                    "{n} of {n_tasks} task samples have more than {max} tokens and would be left out"
+                )
+            }
+            (0, n) => format!(
+                "{n} of {n_tasks} task samples have no supervised token among their first {max} and would be left out"
+            ),
+            (long, empty) => format!(
+                "{} of {n_tasks} task samples would be left out: {long} have more than {max} tokens, {empty} no supervised one",
+                long + empty
+            ),
+        };
+        Err(Error::TooLong { problem })
     }
+
+    /// What becomes of a sample.
+    fn fate(&self, mut example: Example) -> Result<Fate> {
+        let n_tokens = example.encoded.ids.len();
+        if n_tokens > self.max_length {
+            match self.too_long {
+                TooLong::Truncate => example.encoded.ids.truncate(self.max_length),
+                TooLong::Drop => return Ok(Fate::TooLong),
+                TooLong::Error => {
+                    return Err(Error::TooLong {
+                        problem: format!(
+                            "the sample at position {} has {n_tokens} tokens, {} are allowed",
+                            example.position, self.max_length
+                        ),
+                    });
+                }
+            }
+        }
+        Ok(
+            match micro::supervised(&example.encoded, self.loss_on).len() {
+                0 => Fate::NoTarget,
+                n_targets => Fate::Used(example, n_targets),
+            },
+        )
+    }
+}
+
+/// What becomes of a sample.
+enum Fate {
+    /// It is trained on, and the loss counts so many of its tokens.
+    Used(Example, usize),
+    /// It is left out because it has too many tokens.
+    TooLong,
+    /// It is left out because none of its tokens would be counted.
+    NoTarget,
 }
 
 /// The steps of a fit, one after the other.
@@ -161,40 +207,21 @@ impl Batches {
             no_target: ByKind::default(),
         };
         let mut kept = Vec::with_capacity(examples.len());
-        for mut example in examples {
-            if example.encoded.ids.len() > self.config.max_length {
-                match self.config.too_long {
-                    TooLong::Truncate => example.encoded.ids.truncate(self.config.max_length),
-                    TooLong::Drop => {
-                        batch.too_long.count(example.kind);
-                        continue;
-                    }
-                    TooLong::Error => return Err(self.too_long(&example)),
+        for example in examples {
+            let kind = example.kind;
+            match self.config.fate(example)? {
+                Fate::TooLong => batch.too_long.count(kind),
+                Fate::NoTarget => batch.no_target.count(kind),
+                Fate::Used(example, n_targets) => {
+                    batch.n_targets += n_targets;
+                    batch.n_tokens += example.encoded.ids.len();
+                    kept.push(example);
                 }
             }
-            let n_targets = micro::supervised(&example.encoded, self.config.loss_on).len();
-            if n_targets == 0 {
-                batch.no_target.count(example.kind);
-                continue;
-            }
-            batch.n_targets += n_targets;
-            batch.n_tokens += example.encoded.ids.len();
-            kept.push(example);
         }
         batch.n_samples = kept.len();
         batch.micro_batches = micro_batches(kept, self.config.micro_tokens, self.config.loss_on);
         Ok(batch)
-    }
-
-    fn too_long(&self, example: &Example) -> Error {
-        Error::TooLong {
-            problem: format!(
-                "the sample at position {} has {} tokens, {} are allowed",
-                example.position,
-                example.encoded.ids.len(),
-                self.config.max_length
-            ),
-        }
     }
 }
 

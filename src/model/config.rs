@@ -10,17 +10,26 @@ pub const CONFIG_FILE: &str = "config.json";
 
 /// Fields that change no number of a forward pass, or only where another field, checked below, says so.
 const HARMLESS: &[&str] = &[
+    "_attn_implementation_autoset",
     "_name_or_path",
     "architectures",
     "bos_token_id",
+    "do_sample",
     "dtype",
     "eos_token_id",
     "initializer_range",
+    "is_llama_config",
+    "max_length",
     "max_position_embeddings",
+    "max_sequence_length",
     "model_type",
     "pad_token_id",
     "pretraining_tp",
+    "temperature",
+    "top_k",
+    "top_p",
     "torch_dtype",
+    "transformers.js_config",
     "transformers_version",
     "unsloth_version",
     "use_cache",
@@ -178,8 +187,14 @@ impl DecoderConfig {
     pub fn n_parameters(&self) -> usize {
         let attention = self.hidden_size * self.head_dim * 2 * (self.n_heads + self.n_kv_heads);
         let mlp = 3 * self.hidden_size * self.intermediate_size;
+        let attention_bias =
+            self.head_dim * (self.n_heads + 2 * self.n_kv_heads) + self.hidden_size;
+        let mlp_bias = 2 * self.intermediate_size + self.hidden_size;
+        let biases = usize::from(self.attention_bias) * attention_bias
+            + usize::from(self.mlp_bias) * mlp_bias;
         let embeddings = self.vocab_size * self.hidden_size * if self.is_tied { 1 } else { 2 };
-        self.n_layers * (attention + mlp + 2 * self.hidden_size) + embeddings + self.hidden_size
+        let block = attention + mlp + biases + 2 * self.hidden_size;
+        self.n_layers * block + embeddings + self.hidden_size
     }
 }
 
@@ -257,7 +272,19 @@ impl Fields {
     fn rope(&mut self) -> Read<RopeConfig> {
         let theta = self.number("rope_theta")?;
         let scaling = self.take("rope_scaling");
-        let parameters = self.take("rope_parameters").or(scaling);
+        let parameters = self.take("rope_parameters");
+        if let (Some(scaling), Some(parameters)) = (&scaling, &parameters) {
+            let says_else = |(key, value): (&String, &Value)| parameters.get(key) != Some(value);
+            if scaling
+                .as_object()
+                .is_none_or(|map| map.iter().any(says_else))
+            {
+                return Err(format!(
+                    "`rope_scaling` {scaling} and `rope_parameters` {parameters} say different things"
+                ));
+            }
+        }
+        let parameters = parameters.or(scaling);
         let mut inside = match parameters {
             None => Fields(Map::new()),
             Some(Value::Object(map)) => Fields(map),
@@ -267,7 +294,15 @@ impl Fields {
                 ));
             }
         };
-        let theta = inside.number("rope_theta")?.or(theta).unwrap_or(10_000.0);
+        let theta_inside = inside.number("rope_theta")?;
+        if let (Some(outside), Some(inside)) = (theta, theta_inside)
+            && outside != inside
+        {
+            return Err(format!(
+                "`rope_theta` is {outside}, `rope_parameters.rope_theta` {inside}"
+            ));
+        }
+        let theta = theta_inside.or(theta).unwrap_or(10_000.0);
         let old_name = inside.text("type")?;
         let name = inside.text("rope_type")?.or(old_name);
         let mut needed = |field: &str| {
@@ -303,7 +338,9 @@ impl Fields {
         let is_off = |value: &Value| matches!(value, Value::Null | Value::Bool(false));
         let mut others = self.0.iter();
         match others.find(|(name, value)| !is_off(value) && !HARMLESS.contains(&name.as_str())) {
-            Some((name, value)) => Err(format!("field `{name}` = {value} is not supported")),
+            Some((name, value)) => Err(format!(
+                "field `{name}` = {value} is not supported: it may change the model's numbers"
+            )),
             None => Ok(()),
         }
     }
@@ -365,6 +402,14 @@ mod tests {
             ),
             (serde_json::json!({"hidden_size": null}), "`hidden_size`"),
             (
+                serde_json::json!({"rope_scaling": {"rope_type": "linear", "factor": 2.0}, "rope_parameters": {"rope_type": "default"}}),
+                "different things",
+            ),
+            (
+                serde_json::json!({"rope_theta": 1e4, "rope_parameters": {"rope_theta": 5e5}}),
+                "`rope_parameters.rope_theta` 500000",
+            ),
+            (
                 serde_json::json!({"quantization_config": {"bits": 4}}),
                 "`quantization_config`",
             ),
@@ -374,5 +419,21 @@ mod tests {
         }
         read(&serde_json::json!({"sliding_window": null, "use_sliding_window": false}))
             .expect("off is harmless");
+        read(&serde_json::json!({"is_llama_config": true, "transformers.js_config": {"dtype": "q4"}, "temperature": 0.6}))
+            .expect("what is no part of the forward pass is harmless");
+    }
+
+    #[test]
+    fn every_weight_is_counted() {
+        let without = read(&serde_json::json!({}))
+            .expect("a configuration")
+            .n_parameters();
+        assert_eq!(
+            without,
+            101 * 48 + 48 + 2 * (48 * 8 * 16 + 3 * 48 * 80 + 2 * 48)
+        );
+        let biases = serde_json::json!({"attention_bias": true, "mlp_bias": true});
+        let with = read(&biases).expect("a configuration").n_parameters();
+        assert_eq!(with - without, 2 * (48 + 16 + 16 + 48 + 80 + 80 + 48));
     }
 }

@@ -1,4 +1,5 @@
-//! Seeded numbers, made on the device that needs them: a function of the seed, a name and the backend.
+//! Seeded numbers, made on the device that needs them: a function of the seed, a name and the backend. The backend's one
+//! generator is seeded anew for every tensor, so two tensors must not be drawn at the same time.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};

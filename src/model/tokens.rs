@@ -185,3 +185,67 @@ pub(super) fn indices<B: Backend>(
     let n = ids.len();
     Tensor::from_data(TensorData::new(ids, [n]), device)
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    fn random(shape: [usize; 2]) -> Tensor<Flex, 2> {
+        Tensor::random(shape, Distribution::Default, &FlexDevice)
+    }
+
+    fn host<const D: usize>(tensor: &Tensor<Flex, D>) -> Vec<f32> {
+        tensor.clone().into_data().to_vec().expect("32 bits")
+    }
+
+    /// A table of eight tokens: two of the base's six rows are replaced, as where a vocabulary was padded, two appended.
+    fn table() -> TokenTable<Flex> {
+        TokenTable {
+            base: random([6, 3]),
+            new: Some(NewRows {
+                ids: vec![2, 5, 6, 7],
+                rows: random([4, 3]),
+            }),
+        }
+    }
+
+    #[test]
+    fn new_rows_count_as_if_they_were_in_the_table() {
+        let table = table();
+        let merged = table.clone().merged();
+        assert_eq!((table.n_tokens(), merged.base.dims()), (8, [8, 3]));
+        assert!(merged.new.is_none());
+        let ids = [7, 0, 2, 5, 5, 1, 6];
+        assert_eq!(host(&table.lookup(&ids)), host(&merged.lookup(&ids)));
+        let hidden = random([5, 3]);
+        assert_eq!(
+            host(&table.scores(hidden.clone())),
+            host(&merged.scores(hidden))
+        );
+    }
+
+    #[test]
+    fn gradients_are_those_of_the_whole_table() {
+        let table = table();
+        let (hidden, grad) = (random([5, 3]), random([5, 8]));
+        let found = table.scores_backward(&hidden, &grad, true);
+        let whole = table.merged().scores_backward(&hidden, &grad, true);
+        let near = |a: Vec<f32>, b: Vec<f32>| {
+            assert_eq!(a.len(), b.len());
+            let off = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+            assert!(off.fold(0.0, f32::max) < 1e-6);
+        };
+        near(host(&found.hidden), host(&whole.hidden));
+        let rows = host(&whole.base.expect("asked for"));
+        let rows: Vec<&[f32]> = rows.chunks(3).collect();
+        let new = [2, 5, 6, 7].map(|id| rows[id]).concat();
+        near(host(&found.new.expect("there are new rows")), new);
+        // A row that is not used has no gradient.
+        let none = &[0.0; 3][..];
+        let base = [rows[0], rows[1], none, rows[3], rows[4], none].concat();
+        near(host(&found.base.expect("asked for")), base);
+    }
+}

@@ -1,9 +1,12 @@
 //! The summary of a fit.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::shards::FileEntry;
 
 use super::build::grouped;
 use super::table::{Style, render};
@@ -37,15 +40,17 @@ pub struct FitReport {
     pub tokens: u64,
     /// The share of padding in everything computed.
     pub padding: f64,
-    /// Tokens a second over all runs.
+    /// Tokens a second over all runs, padding left out.
     pub tokens_per_second: f64,
-    /// Seconds over all runs.
+    /// Seconds from the first step on over all runs, waiting and saving included.
     pub seconds: f64,
     /// Losses over the first steps and over the last.
     pub losses: Vec<LossRow>,
     /// What the model answered before and after, where a prompt was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tried: Option<Tried>,
+    /// The files it wrote.
+    pub files: BTreeMap<String, FileEntry>,
 }
 
 /// A loss at the beginning and at the end.
@@ -91,12 +96,25 @@ pub fn loss_rows(steps: &[Metrics]) -> Vec<LossRow> {
     rows.collect()
 }
 
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "prompt  {}\nbefore  {}\nafter   {}",
+            self.prompt, self.before, self.after
+        )
+    }
+}
+
 impl fmt::Display for FitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.outcome == Outcome::UpToDate {
+            if let Some(tried) = &self.tried {
+                writeln!(f, "{tried}\n")?;
+            }
             return write!(
                 f,
-                "`{}` is up to date: it holds the result of this fit",
+                "`{}` is up to date: every file is as this fit wrote it",
                 self.out.display()
             );
         }
@@ -120,11 +138,7 @@ impl fmt::Display for FitReport {
             )?;
         }
         if let Some(tried) = &self.tried {
-            writeln!(
-                f,
-                "prompt  {}\nbefore  {}\nafter   {}\n",
-                tried.prompt, tried.before, tried.after
-            )?;
+            writeln!(f, "{tried}\n")?;
         }
         let share = 100.0 * self.trained_parameters as f64 / self.parameters as f64;
         writeln!(

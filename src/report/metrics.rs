@@ -1,4 +1,4 @@
-//! What every step of a fit measured: a line of JSON as it happens, a Parquet file in the end.
+//! What every step of a fit measured: a line of JSON as it happens, a Parquet file at every checkpoint.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::shards::{FileWriter, Use};
+use crate::shards::{FileEntry, FileWriter, Use};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,34 +42,46 @@ pub struct Metrics {
 pub struct MetricsLog {
     path: PathBuf,
     file: File,
+    steps: Vec<Metrics>,
 }
 
 impl MetricsLog {
-    /// Continues the log after its first `steps` steps; what an interrupted run wrote beyond them is cut off.
+    /// Continues the log after its first `n_steps` steps; what an interrupted run wrote beyond them is cut off.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
-    pub fn resume(path: &Path, steps: u64) -> Result<MetricsLog> {
+    /// When the file cannot be read or written; [`Error::FitDamaged`] where a step is missing.
+    pub fn resume(path: &Path, n_steps: u64) -> Result<MetricsLog> {
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             text => text.map_err(Error::read(path))?,
         };
-        let kept: u64 = text
-            .split_inclusive('\n')
-            .take(steps as usize)
-            .map(|line| line.len() as u64)
-            .sum();
+        let mut lines = text.split_inclusive('\n');
+        let mut n_bytes = 0;
+        let mut steps = Vec::new();
+        for step in 0..n_steps {
+            let line = lines.next().unwrap_or_default();
+            let metrics = serde_json::from_str(line).ok();
+            let metrics = metrics.filter(|metrics: &Metrics| metrics.step == step);
+            steps.push(metrics.ok_or_else(|| Error::FitDamaged {
+                path: path.to_owned(),
+                problem: format!("line {} is not that of step {step}", step + 1),
+            })?);
+            n_bytes += line.len() as u64;
+        }
         let mut options = OpenOptions::new();
-        let file = options
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(Error::write(path))?;
-        file.set_len(kept).map_err(Error::write(path))?;
+        let file = options.append(true).create(true).open(path);
+        let file = file.map_err(Error::write(path))?;
+        file.set_len(n_bytes).map_err(Error::write(path))?;
         Ok(MetricsLog {
             path: path.to_owned(),
             file,
+            steps,
         })
+    }
+
+    /// All steps so far.
+    pub fn steps(&self) -> &[Metrics] {
+        &self.steps
     }
 
     /// Appends a step.
@@ -79,25 +91,35 @@ impl MetricsLog {
     pub fn push(&mut self, metrics: &Metrics) -> Result<()> {
         let mut line = serde_json::to_string(metrics).expect("numbers");
         line.push('\n');
+        self.steps.push(*metrics);
         self.file
             .write_all(line.as_bytes())
             .map_err(Error::write(&self.path))
     }
 
-    /// Writes all steps as a Parquet file, and returns them.
+    /// Makes sure that a power cut loses none of them.
     ///
     /// # Errors
-    /// When the log cannot be read back or the file not be written.
-    pub fn to_parquet(&self, path: &Path) -> Result<Vec<Metrics>> {
-        let text = fs::read_to_string(&self.path).map_err(Error::read(&self.path))?;
-        let steps = text
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<serde_json::Result<Vec<Metrics>>>();
-        let steps = steps.map_err(|source| Error::Manifest {
-            path: self.path.clone(),
-            source,
-        })?;
+    /// When the disk does not take them.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(Error::write(&self.path))
+    }
+
+    /// The log as it is now, for the list of files.
+    ///
+    /// # Errors
+    /// When it cannot be read back.
+    pub fn entry(&self) -> Result<FileEntry> {
+        let bytes = fs::read(&self.path).map_err(Error::read(&self.path))?;
+        Ok(FileEntry::of_bytes(&bytes))
+    }
+
+    /// Writes all steps as a Parquet file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn to_parquet(&self, path: &Path) -> Result<FileEntry> {
+        let steps = &self.steps;
         let number = |name: &'static str, of: fn(&Metrics) -> u64| -> (&'static str, ArrayRef) {
             (
                 name,
@@ -133,7 +155,6 @@ impl MetricsLog {
             RecordBatch::try_new(Arc::clone(&schema), columns).expect("columns of one length");
         let mut writer = FileWriter::create(path, &schema, Use::Artefact)?;
         writer.push(batch)?;
-        writer.finish()?;
-        Ok(steps)
+        writer.finish()
     }
 }

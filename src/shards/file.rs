@@ -74,7 +74,7 @@ impl FileEntry {
         if hasher.finalize().to_hex().as_str() != self.blake3 {
             return Err(Error::Damaged {
                 path: path.to_owned(),
-                problem: "its bytes are not those the build wrote".to_owned(),
+                problem: "its bytes are not those that were written".to_owned(),
             });
         }
         Ok(())
@@ -97,7 +97,7 @@ impl FileEntry {
         };
         if metadata.len() != self.bytes {
             return Err(damaged(format!(
-                "it has {} bytes, the build wrote {}",
+                "it has {} bytes, {} were written",
                 metadata.len(),
                 self.bytes
             )));

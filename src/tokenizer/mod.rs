@@ -2,7 +2,7 @@
 
 mod template;
 
-use std::str::FromStr;
+use std::path::PathBuf;
 
 use serde_json::Value as Json;
 use tokenizers::{AddedToken, Tokenizer};
@@ -16,6 +16,9 @@ pub use template::{ChatTemplate, Rendered};
 /// The file every fast tokenizer is saved as.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
+/// The file that may name more tokens that end a response than the tokenizer does.
+pub const GENERATION_CONFIG: &str = "generation_config.json";
+
 /// Files that belong to a tokenizer besides `tokenizer.json`; an adapter carries copies of those its model has.
 pub const COMPANION_FILES: [&str; 3] = [
     template::CONFIG_FILE,
@@ -26,6 +29,8 @@ pub const COMPANION_FILES: [&str; 3] = [
 /// A tokenizer with its chat template and the special tokens of a task.
 #[derive(Debug)]
 pub struct ChatTokenizer {
+    /// Its file, for messages.
+    path: PathBuf,
     tokenizer: Tokenizer,
     template: ChatTemplate,
     eos_ids: Vec<u32>,
@@ -50,12 +55,12 @@ impl ChatTokenizer {
     /// When `tokenizer.json` is missing or is not a tokenizer, or when the template cannot be used.
     pub fn read(model: &BaseModel, special_tokens: &[String]) -> Result<ChatTokenizer> {
         let bytes = model.required(TOKENIZER_FILE)?;
+        let path = model.path(TOKENIZER_FILE);
         let broken = |source| Error::Tokenizer {
-            path: model.path(TOKENIZER_FILE),
+            path: path.clone(),
             source,
         };
-        let mut tokenizer =
-            Tokenizer::from_str(&String::from_utf8_lossy(&bytes)).map_err(broken)?;
+        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(broken)?;
         // Lengths are ours to decide.
         tokenizer.with_truncation(None).map_err(broken)?;
         tokenizer.with_padding(None);
@@ -78,6 +83,7 @@ impl ChatTokenizer {
         eos_ids.sort_unstable();
         eos_ids.dedup();
         Ok(ChatTokenizer {
+            path,
             tokenizer,
             template,
             eos_ids,
@@ -154,7 +160,9 @@ impl ChatTokenizer {
     /// # Errors
     /// When an id is not in the vocabulary.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.tokenizer.decode(ids, true).map_err(in_use)
+        self.tokenizer
+            .decode(ids, true)
+            .map_err(|source| self.failed(source))
     }
 
     /// The tokenizer as `tokenizer.json`, added tokens included.
@@ -162,25 +170,28 @@ impl ChatTokenizer {
     /// # Errors
     /// When it cannot be serialised.
     pub fn to_json(&self) -> Result<String> {
-        self.tokenizer.to_string(true).map_err(in_use)
+        self.tokenizer
+            .to_string(true)
+            .map_err(|source| self.failed(source))
     }
 
     fn encode(&self, text: &str) -> Result<tokenizers::Encoding> {
         // The template has put in what the text begins and ends with.
-        self.tokenizer.encode(text, false).map_err(in_use)
+        self.tokenizer
+            .encode(text, false)
+            .map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: tokenizers::Error) -> Error {
+        Error::Tokenizer {
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
-fn in_use(source: tokenizers::Error) -> Error {
-    Error::Tokenizer {
-        path: TOKENIZER_FILE.into(),
-        source,
-    }
-}
-
-/// `generation_config.json` may name more tokens that end a response than the tokenizer does.
 fn generation_eos(model: &BaseModel) -> Result<Vec<u32>> {
-    let config: Json = model.json("generation_config.json")?.unwrap_or(Json::Null);
+    let config: Json = model.json(GENERATION_CONFIG)?.unwrap_or(Json::Null);
     let id = |value: &Json| value.as_u64().and_then(|id| u32::try_from(id).ok());
     Ok(match &config["eos_token_id"] {
         Json::Array(ids) => ids.iter().filter_map(id).collect(),

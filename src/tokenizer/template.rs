@@ -1,11 +1,13 @@
 //! The chat template: how a prompt and its response become one text.
 
+use std::path::PathBuf;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, Value, context};
 use serde_json::Value as Json;
 
 use crate::base_model::BaseModel;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::sample::Prompt;
 
 /// The file newer models keep their template in.
@@ -24,6 +26,8 @@ const PLAIN: &str = "\
 /// A model's chat template, ready to render.
 #[derive(Debug)]
 pub struct ChatTemplate {
+    /// Its file, for messages.
+    path: PathBuf,
     environment: Environment<'static>,
     bos_token: String,
     eos_token: String,
@@ -48,12 +52,10 @@ impl ChatTemplate {
     pub fn read(model: &BaseModel) -> Result<ChatTemplate> {
         let config: Json = model.json(CONFIG_FILE)?.unwrap_or(Json::Null);
         let (file, own) = match model.bytes(TEMPLATE_FILE)? {
-            Some(bytes) => (
-                TEMPLATE_FILE,
-                Some(String::from_utf8_lossy(&bytes).into_owned()),
-            ),
+            Some(bytes) => (TEMPLATE_FILE, Some(text(bytes.into_owned(), model)?)),
             None => (CONFIG_FILE, default_template(&config["chat_template"])),
         };
+        let path = model.path(file);
         let mut environment = Environment::new();
         // As transformers renders: without them, templates laid out over lines print their layout.
         environment.set_syntax(
@@ -70,10 +72,11 @@ impl ChatTemplate {
         environment
             .add_template_owned("chat", own.unwrap_or_else(|| PLAIN.to_owned()))
             .map_err(|source| Error::Template {
-                path: model.path(file),
+                path: path.clone(),
                 source: source.into(),
             })?;
         Ok(ChatTemplate {
+            path,
             environment,
             bos_token: token_text(&config["bos_token"]),
             eos_token: token_text(&config["eos_token"]),
@@ -111,10 +114,7 @@ impl ChatTemplate {
         ];
         let text = self.render(&messages, false)?;
         if !text.starts_with(&before) {
-            return Err(Error::Template {
-                path: TEMPLATE_FILE.into(),
-                source: "a rendered answer does not begin with the rendered prompt".into(),
-            });
+            return Err(self.failed("a rendered answer does not begin with the rendered prompt"));
         }
         Ok(Rendered {
             text,
@@ -131,11 +131,22 @@ impl ChatTemplate {
                 eos_token => &self.eos_token,
             })
         };
-        render().map_err(|source| Error::Template {
-            path: TEMPLATE_FILE.into(),
-            source: source.into(),
-        })
+        render().map_err(|source| self.failed(source))
     }
+
+    fn failed(&self, source: impl Into<Cause>) -> Error {
+        Error::Template {
+            path: self.path.clone(),
+            source: source.into(),
+        }
+    }
+}
+
+fn text(bytes: Vec<u8>, model: &BaseModel) -> Result<String> {
+    String::from_utf8(bytes).map_err(|source| Error::Template {
+        path: model.path(TEMPLATE_FILE),
+        source: source.into(),
+    })
 }
 
 fn message(role: &str, content: &str) -> Value {

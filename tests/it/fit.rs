@@ -1,10 +1,10 @@
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use delia::base_model::BaseModel;
+use delia::error::Error;
 use delia::model::Weights;
 use delia::shards::{Manifest, StreamReader};
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub(crate) fn fit(scratch: &Scratch, arguments: &[&str]) -> Ran {
     scratch.run(&mut command(arguments))
 }
 
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_delia-fit"));
     command.args(arguments).args(["--device", "cpu"]);
     command
@@ -141,6 +141,69 @@ fn the_folder_of_a_fit_is_treated_as_that_of_a_build() {
 }
 
 #[test]
+fn a_finished_fit_answers_another_prompt() {
+    let scratch = with_shards();
+    let model = own_model(&scratch);
+    let tried = |arguments: &[&str], prompt: Option<&str>| -> Value {
+        let prompt = prompt.map_or(vec![], |prompt| vec!["--try", prompt]);
+        let said = fit(&scratch, &[arguments, &prompt, &["--json"]].concat()).ok();
+        let report: Value = serde_json::from_str(&said).expect("JSON");
+        report["tried"].clone()
+    };
+    let config = model.join("config.json");
+    let lora = ["shards", "--lr", "1e-2", "--batch-size", "4"];
+    let full = [
+        &lora[..],
+        &["--full", "--model", "model", "--out", "full"],
+        &["--init-model", config.to_str().expect("UTF-8")],
+    ]
+    .concat();
+    for arguments in [&lora[..], &full[..]] {
+        let first = tried(arguments, Some("Repeat the task word\ntask-1"));
+        assert_ne!(first["before"], first["after"], "it has learned something");
+        assert_eq!(tried(arguments, None), Value::Null);
+        let again = tried(arguments, Some("Repeat the task word\ntask-1"));
+        assert_eq!(again, first, "the finished fit answers as it did");
+    }
+    let said = fit(
+        &scratch,
+        &[&lora[..], &["--try", "Say something else"]].concat(),
+    )
+    .ok();
+    for text in [
+        "prompt  Say something else",
+        "after ",
+        "is up to date: every file",
+    ] {
+        assert!(said.contains(text), "`{text}` is not in:\n{said}");
+    }
+}
+
+#[test]
+fn a_finished_fit_is_looked_at_file_by_file() {
+    let scratch = with_shards();
+    own_model(&scratch);
+    let arguments = |model| ["shards", "--max-steps", "1", "--model", model];
+    fit(&scratch, &arguments("model")).ok();
+    // Another name of the same folder is no other fit.
+    let again = fit(&scratch, &arguments("./model")).ok();
+    assert!(again.contains("up to date"), "{again}");
+    let weights = scratch.path().join("adapter/adapter_model.safetensors");
+    let mut bytes = fs::read(&weights).expect("weights");
+    *bytes.last_mut().expect("bytes") ^= 1;
+    fs::write(&weights, &bytes).expect("written");
+    fit(&scratch, &arguments("model")).fails(
+        1,
+        &[
+            "adapter_model.safetensors` is damaged: its bytes",
+            "--fresh",
+        ],
+    );
+    fs::remove_file(&weights).expect("removed");
+    fit(&scratch, &arguments("model")).fails(1, &["is damaged: it is missing"]);
+}
+
+#[test]
 fn the_bundled_recipe_is_the_default_written_out() {
     let scratch = with_shards();
     fit(&scratch, &["shards", "--max-steps", "1"]).ok();
@@ -187,62 +250,16 @@ fn the_stream_is_read_from_any_position_on() {
         assert_eq!(read(start..63), all[start as usize..], "from {start} on");
     }
     assert_eq!(read(7..23), all[7..23]);
-}
-
-#[test]
-fn an_interrupted_fit_ends_with_the_same_bits() {
-    let scratch = with_shards();
-    // Many small steps: 22 of two samples.
-    let arguments = [
-        "shards",
-        "--batch-size",
-        "2",
-        "--save-every",
-        "3",
-        "--lr",
-        "1e-2",
-    ];
-    fit(&scratch, &[&arguments[..], &["--out", "whole"]].concat()).ok();
-    let adapter = |folder: &str| {
-        fs::read(
-            scratch
-                .path()
-                .join(folder)
-                .join("adapter_model.safetensors"),
-        )
-        .ok()
-    };
-    let steps = |folder: &str| {
-        let log = fs::read_to_string(scratch.path().join(folder).join("metrics.jsonl"))
-            .unwrap_or_default();
-        log.lines().count()
-    };
-    let arguments = [&arguments[..], &["--out", "parts"]].concat();
-    // Killed as soon as it has gone a few steps further, then asked to stop, then left alone.
-    for (signal, further) in [("-KILL", 2), ("-KILL", 5), ("-INT", 2), ("-TERM", 3)] {
-        let before = steps("parts");
-        let mut run = command(&arguments);
-        run.current_dir(scratch.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let mut child = run.spawn().expect("the binary runs");
-        while steps("parts") < (before + further).min(21)
-            && child.try_wait().expect("a child").is_none()
-        {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Command::new("kill")
-            .args([signal, &child.id().to_string()])
-            .status()
-            .expect("kill runs");
-        let code = child.wait().expect("a child").code();
-        if adapter("parts").is_none() && signal != "-KILL" {
-            assert_eq!(code, Some(130), "a fit that was asked to stop says so");
-        }
-    }
-    fit(&scratch, &arguments).ok();
-    assert_eq!(steps("parts"), 22, "no step is logged twice");
-    assert!(adapter("parts") == adapter("whole"), "the adapters differ");
+    // A shard in the place of another has rows that do not follow.
+    fs::copy(shards.join("00003.parquet"), shards.join("00001.parquet")).expect("copied");
+    let found: Vec<_> = StreamReader::new(&shards, &plan, 0..u64::MAX).collect();
+    let error = found
+        .last()
+        .expect("something")
+        .as_ref()
+        .expect_err("refused");
+    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+    assert_eq!(found.len(), 11, "what stands before it is read");
 }
 
 #[test]
@@ -334,6 +351,21 @@ fn samples_that_are_too_long_are_dropped_cut_or_refused() {
         (&40.into(), &0.into())
     );
     fit(&scratch, &["shards", "--max-length", "4096"]).fails(2, &["max-length", "2048 positions"]);
+    // All that is refused is refused before the first step.
+    assert!(!scratch.path().join("refused").exists());
+    let refused = |arguments: &[&str], texts: &[&str]| {
+        let arguments = [&["shards", "--out", "refused"], arguments].concat();
+        fit(&scratch, &arguments).fails(1, texts);
+        assert!(!scratch.path().join("refused/metrics.jsonl").exists());
+    };
+    refused(
+        &["--max-length", "100", "--too-long", "error"],
+        &["the sample at position", "100 are allowed"],
+    );
+    refused(
+        &["--max-length", "4", "--too-long", "truncate"],
+        &["8 of 8 task samples have no supervised token among their first 4"],
+    );
 }
 
 #[test]
@@ -438,39 +470,12 @@ fn a_tokenizer_of_another_model_is_refused() {
 }
 
 #[test]
-fn a_loss_that_is_not_a_number_names_its_samples_and_keeps_what_was_good() {
-    let scratch = with_shards();
-    let arguments = [
-        "shards",
-        "--lr",
-        "1e38",
-        "--clip",
-        "1e38",
-        "--warmup",
-        "1",
-        "--batch-size",
-        "4",
-    ];
-    fit(&scratch, &arguments).fails(
-        1,
-        &[
-            "is not a number at step 1,",
-            "on the samples at positions",
-            "--lr",
-        ],
-    );
-    let adapter = scratch.path().join("adapter");
-    assert!(adapter.join(".checkpoint.safetensors").exists());
-    assert!(!adapter.join("adapter_model.safetensors").exists());
-}
-
-#[test]
 fn settings_that_cannot_be_meant_are_refused() {
     let scratch = with_shards();
     fit(&scratch, &["shards", "--special-token", ""]).fails(2, &["visible character"]);
     let twice = ["--special-token", "<a>", "--special-token", "<a>", "shards"];
     fit(&scratch, &twice).fails(2, &["`<a>` is given twice"]);
-    fit(&scratch, &["--full", "--rank", "0", "shards"]).fails(2, &["rank"]);
+    fit(&scratch, &["--full", "--rank", "8", "shards"]).fails(2, &["--full", "--rank"]);
     fit(&scratch, &["shards", "--rank", "0"]).fails(2, &["rank: at least 1, got 0"]);
     fit(&scratch, &["shards", "--batch-size", "none"]).fails(2, &["neither `auto` nor a number"]);
     fit(&scratch, &["shards", "--init", "copy:<nobody>"])

@@ -173,9 +173,10 @@ fn a_damaged_build_is_named_and_can_be_built_again() {
     let mut flipped = whole;
     flipped[100] ^= 1;
     fs::write(&shard, flipped).expect("damaged");
-    scratch
-        .build(&ARGUMENTS)
-        .fails(1, &["is damaged: its bytes are not those the build wrote"]);
+    scratch.build(&ARGUMENTS).fails(
+        1,
+        &["is damaged: its bytes are not those that were written"],
+    );
     fs::remove_file(&shard).expect("removed");
     scratch
         .build(&ARGUMENTS)

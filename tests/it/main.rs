@@ -28,6 +28,8 @@ mod queries;
 mod readme;
 /// Real datasets, where `DELIA_REAL_DATA` names their folder.
 mod real_data;
+/// A fit that is stopped and goes on, and what its folder keeps when it fails.
+mod resume;
 /// The same recipe gives the same bytes, however it is run.
 mod same_bytes;
 /// Every format, compression and column name a source may have.

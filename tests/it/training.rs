@@ -1,7 +1,8 @@
+use burn::backend::Autodiff;
 use burn::tensor::{DType, Tensor};
-use burn_flex::FlexDevice;
+use burn_flex::{Flex, FlexDevice};
 use delia::lora;
-use delia::model::{Decoder, Sequences, Target, supervised_loss};
+use delia::model::{Decoder, Kernels, Sequences, Target, supervised_loss};
 use delia::trainer::{Schedule, Trainer, TrainerConfig};
 
 use crate::golden_models::{Cpu, adapted, batch, decoder, host};
@@ -61,7 +62,7 @@ fn one_batch_can_be_overfitted_and_the_base_stays_bit_by_bit() {
             .config()
             .vocab_size as u32;
         let mut trainer = Trainer::new(
-            adapted::<Cpu>(name, new_token, &FlexDevice),
+            adapted::<Cpu>(name, new_token, DType::F32, &FlexDevice),
             config(2e-2, 200),
         );
         let before = base(trainer.decoder_mut());
@@ -120,6 +121,28 @@ fn tokens_that_are_not_counted_have_no_gradient() {
             "row {row}"
         );
     }
+}
+
+/// The same seed drops the same numbers, in the gradient too.
+pub(crate) fn check_dropout<B: Kernels>(device: &B::Device) {
+    let shape = [64, 300];
+    let ones = Tensor::<Autodiff<B>, 2>::ones(shape, (device, DType::F32)).require_grad();
+    let drop = |seed| <Autodiff<B> as Kernels>::dropout(ones.clone(), 0.25, seed);
+    let (first, again, other) = (drop(7), drop(7), drop(8));
+    let mask = host(first.clone());
+    assert_eq!(mask, host(again));
+    assert_ne!(mask, host(other));
+    let kept = mask.iter().filter(|&&value| value != 0.0).count() as f64 / mask.len() as f64;
+    assert!((kept - 0.75).abs() < 0.02, "{kept} of the numbers are kept");
+    let gradients = (first * 3.0).sum().backward();
+    let gradient = host(ones.grad(&gradients).expect("a gradient"));
+    let expected: Vec<f32> = mask.iter().map(|value| 3.0 * value).collect();
+    assert_eq!(gradient, expected);
+}
+
+#[test]
+fn dropout_is_a_function_of_its_seed() {
+    check_dropout::<Flex>(&FlexDevice);
 }
 
 #[test]

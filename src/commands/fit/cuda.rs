@@ -14,8 +14,10 @@ use super::{FitEvent, Plan};
 pub(super) fn run(
     plan: &Plan<'_>,
     folder: &FitFolder,
+    finished: Option<FitReport>,
     index: usize,
     watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitReport> {
-    plan.run::<Autodiff<Cuda>>(folder, DType::BF16, &CudaDevice::new(index), watch)
+    let device = CudaDevice::new(index);
+    plan.run::<Autodiff<Cuda>>(folder, finished, DType::BF16, &device, watch)
 }

@@ -8,19 +8,18 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, backend::Backend};
 use half::{bf16, f16};
 use safetensors::tensor::Dtype;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::base_model::BaseModel;
 use crate::checkpoint::{f32_bytes, safetensors_bytes};
-use crate::config::FitConfig;
 use crate::error::{Error, Result};
 use crate::lora;
 use crate::model::config::{CONFIG_FILE, SavedType};
 use crate::model::{ADAPTER_FILE, Decoder, Kernels};
-use crate::shards::replace;
-use crate::tokenizer::{COMPANION_FILES, ChatTokenizer, TOKENIZER_FILE};
+use crate::tokenizer::{COMPANION_FILES, GENERATION_CONFIG, TOKENIZER_FILE};
 
-use super::folder::{BASE_FOLDER, FitFolder, MODEL_FILE};
+use super::Plan;
+use super::folder::{BASE_FOLDER, Files, FitFolder, MODEL_FILE};
 
 /// What Hugging Face's readers want to find in a safetensors file.
 const FORMAT: (&str, &str) = ("format", "pt");
@@ -28,11 +27,11 @@ const FORMAT: (&str, &str) = ("format", "pt");
 /// Writes the adapter with the tokenizer it was trained with.
 pub(super) fn adapter<B: AutodiffBackend + Kernels>(
     folder: &FitFolder,
+    plan: &Plan<'_>,
     decoder: &mut Decoder<B>,
-    model: &BaseModel,
-    tokenizer: &ChatTokenizer,
-    config: &FitConfig,
-) -> Result<()> {
+) -> Result<Files> {
+    let (model, config) = (&plan.model, plan.config);
+    let mut files = tokenizer_files(folder, plan)?;
     let base = match model {
         // A base that was only made to measure with is nowhere.
         _ if config.init_model.is_some() => config.init_model.clone().unwrap_or_default(),
@@ -43,17 +42,16 @@ pub(super) fn adapter<B: AutodiffBackend + Kernels>(
             fs::create_dir_all(&base).map_err(Error::write(&base))?;
             for name in model.file_names()? {
                 if let Some(bytes) = model.bytes(&name)? {
-                    replace(&base.join(&name), &bytes)?;
+                    folder.write(&mut files, &format!("{BASE_FOLDER}/{name}"), &bytes)?;
                 }
             }
             fs::canonicalize(&base).map_err(Error::read(&base))?
         }
     };
-    tokenizer_files(folder, model, tokenizer)?;
     let tensors = lora::tensors(decoder).into_iter();
     let arrays = tensors.map(|(name, tensor)| (name, (tensor.dims(), f32_bytes(&host(tensor)))));
     let bytes = safetensors_bytes(&arrays.collect(), Dtype::F32, FORMAT);
-    replace(&folder.file(ADAPTER_FILE), &bytes)?;
+    folder.write(&mut files, ADAPTER_FILE, &bytes)?;
     let peft = lora::peft_config(
         decoder,
         &base.to_string_lossy(),
@@ -61,19 +59,18 @@ pub(super) fn adapter<B: AutodiffBackend + Kernels>(
         config.alpha,
         config.dropout,
     );
-    replace(&folder.file(lora::ADAPTER_CONFIG), pretty(&peft).as_bytes())?;
-    Ok(())
+    folder.write(&mut files, lora::ADAPTER_CONFIG, pretty(&peft).as_bytes())?;
+    Ok(files)
 }
 
 /// Writes the model with its tokenizer, in the type its configuration names.
 pub(super) fn model<B: AutodiffBackend + Kernels>(
     folder: &FitFolder,
+    plan: &Plan<'_>,
     decoder: &mut Decoder<B>,
-    mut config: Map<String, Value>,
-    model: &BaseModel,
-    tokenizer: &ChatTokenizer,
-) -> Result<()> {
-    tokenizer_files(folder, model, tokenizer)?;
+) -> Result<Files> {
+    let mut files = tokenizer_files(folder, plan)?;
+    let mut config = plan.fields.clone();
     let saved_type = decoder.config().dtype;
     config.insert(
         "vocab_size".to_owned(),
@@ -107,32 +104,26 @@ pub(super) fn model<B: AutodiffBackend + Kernels>(
         SavedType::Bf16 => Dtype::BF16,
         SavedType::F16 => Dtype::F16,
     };
-    replace(
-        &folder.file(MODEL_FILE),
-        &safetensors_bytes(&arrays, dtype, FORMAT),
-    )?;
-    replace(
-        &folder.file(CONFIG_FILE),
-        pretty(&Value::Object(config)).as_bytes(),
-    )?;
-    let generation = "generation_config.json";
-    if let Some(bytes) = model.bytes(generation)? {
-        replace(&folder.file(generation), &bytes)?;
+    let bytes = safetensors_bytes(&arrays, dtype, FORMAT);
+    folder.write(&mut files, MODEL_FILE, &bytes)?;
+    let config = pretty(&Value::Object(config));
+    folder.write(&mut files, CONFIG_FILE, config.as_bytes())?;
+    if let Some(bytes) = plan.model.bytes(GENERATION_CONFIG)? {
+        folder.write(&mut files, GENERATION_CONFIG, &bytes)?;
     }
-    Ok(())
+    Ok(files)
 }
 
-fn tokenizer_files(folder: &FitFolder, model: &BaseModel, tokenizer: &ChatTokenizer) -> Result<()> {
-    replace(
-        &folder.file(TOKENIZER_FILE),
-        tokenizer.to_json()?.as_bytes(),
-    )?;
+fn tokenizer_files(folder: &FitFolder, plan: &Plan<'_>) -> Result<Files> {
+    let mut files = Files::new();
+    let tokenizer = plan.tokenizer.to_json()?;
+    folder.write(&mut files, TOKENIZER_FILE, tokenizer.as_bytes())?;
     for name in COMPANION_FILES {
-        if let Some(bytes) = model.bytes(name)? {
-            replace(&folder.file(name), &bytes)?;
+        if let Some(bytes) = plan.model.bytes(name)? {
+            folder.write(&mut files, name, &bytes)?;
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 fn host<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {

@@ -1,5 +1,6 @@
 //! The output folder of a fit: whose it is, and how far the fit in it has come.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,9 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::lora::ADAPTER_CONFIG;
 use crate::model::{ADAPTER_FILE, config::CONFIG_FILE};
-use crate::report::FitReport;
-use crate::shards::{lock_folder, replace};
-use crate::tokenizer::{COMPANION_FILES, TOKENIZER_FILE};
+use crate::report::{FitReport, Outcome};
+use crate::shards::{FileEntry, lock_folder, replace};
+use crate::tokenizer::{COMPANION_FILES, GENERATION_CONFIG, TOKENIZER_FILE};
 
 /// What was asked for, and of what; written first.
 pub(super) const RUN: &str = "run.toml";
@@ -28,6 +29,20 @@ pub(super) const REPORT: &str = "report.json";
 
 /// The key of the shards' folder in `run.toml`.
 pub(super) const SHARDS: &str = "shards";
+/// The key of the hash of the shards' manifest.
+pub(super) const HASH_OF_SHARDS: &str = "manifest";
+/// The key of the hash over the model's configuration, tokenizer and weights.
+pub(super) const HASH_OF_MODEL: &str = "base-model";
+
+/// Settings that say where something lies, each with the hash that says what it is.
+const PLACES: [(&str, &str); 3] = [
+    (SHARDS, HASH_OF_SHARDS),
+    ("model", HASH_OF_MODEL),
+    ("init-model", HASH_OF_MODEL),
+];
+
+/// Files that were written, by their names in the folder.
+pub(super) type Files = BTreeMap<String, FileEntry>;
 
 /// Everything a fit may write besides the tokenizer's files.
 const FILES: [&str; 10] = [
@@ -40,19 +55,8 @@ const FILES: [&str; 10] = [
     ADAPTER_CONFIG,
     ADAPTER_FILE,
     CONFIG_FILE,
-    "generation_config.json",
+    GENERATION_CONFIG,
 ];
-
-/// How far the fit in a folder has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// There is none, or none to be continued.
-    Fresh,
-    /// The same fit was begun.
-    Unfinished,
-    /// The same fit was finished.
-    Complete,
-}
 
 /// An output folder held by this process.
 #[derive(Debug)]
@@ -75,8 +79,15 @@ impl FitFolder {
         self.path.join(name)
     }
 
-    /// Decides what is to be done for `run`, the text of `run.toml`; `fresh` removes what a fit has left there.
-    pub(super) fn enter(&self, run: &str, fresh: bool) -> Result<State> {
+    /// Writes a file as a whole, and notes it.
+    pub(super) fn write(&self, files: &mut Files, name: &str, bytes: &[u8]) -> Result<()> {
+        files.insert(name.to_owned(), replace(&self.file(name), bytes)?);
+        Ok(())
+    }
+
+    /// Prepares the folder for `run`, the text of `run.toml`, and says whether the same fit is finished there; `fresh`
+    /// removes what a fit has left.
+    pub(super) fn enter(&self, run: &str, fresh: bool) -> Result<bool> {
         self.refuse_foreign()?;
         if fresh {
             self.clear()?;
@@ -84,7 +95,7 @@ impl FitFolder {
         let there = match fs::read_to_string(self.file(RUN)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 replace(&self.file(RUN), run.as_bytes())?;
-                return Ok(State::Fresh);
+                return Ok(false);
             }
             there => there.map_err(Error::read(self.file(RUN)))?,
         };
@@ -92,17 +103,35 @@ impl FitFolder {
             // A fit without a checkpoint has nothing to lose: whoever mends a setting goes on here.
             if !self.file(REPORT).exists() && !self.file(CHECKPOINT).exists() {
                 replace(&self.file(RUN), run.as_bytes())?;
-                return Ok(State::Fresh);
+                return Ok(false);
             }
             return Err(Error::FolderOtherFit {
                 path: self.path.clone(),
                 difference,
             });
         }
-        Ok(if self.file(REPORT).exists() {
-            State::Complete
-        } else {
-            State::Unfinished
+        Ok(self.file(REPORT).exists())
+    }
+
+    /// The report of the finished fit, every file compared with what was written; `out` is what the folder is called now.
+    pub(super) fn report(&self, out: &Path) -> Result<FitReport> {
+        let path = self.file(REPORT);
+        let text = fs::read(&path).map_err(Error::read(&path))?;
+        let report: FitReport =
+            serde_json::from_slice(&text).map_err(|source| Error::Manifest { path, source })?;
+        for (name, entry) in &report.files {
+            entry
+                .verify(&self.file(name))
+                .map_err(|error| match error {
+                    Error::Damaged { path, problem } => Error::FitDamaged { path, problem },
+                    other => other,
+                })?;
+        }
+        Ok(FitReport {
+            out: out.to_owned(),
+            outcome: Outcome::UpToDate,
+            tried: None,
+            ..report
         })
     }
 
@@ -178,29 +207,31 @@ impl FitFolder {
     }
 }
 
-/// The first setting in which two `run.toml` differ. Where the shards lie does not count, their hash does.
+/// The first setting in which two `run.toml` differ. Where something lies does not count where its hash says what it is.
 fn difference(there: &str, asked: &str) -> Option<String> {
     let table = |text: &str| text.parse::<toml::Table>().unwrap_or_default();
     let (there, asked) = (table(there), table(asked));
+    let values = |table: &toml::Table| -> BTreeMap<String, toml::Value> {
+        let sections = table.values().filter_map(toml::Value::as_table);
+        sections
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect()
+    };
+    let (there, asked) = (values(&there), values(&asked));
+    let is_same = |key: &str| there.get(key) == asked.get(key);
+    let is_elsewhere = |key: &str| {
+        let place = PLACES.iter().find(|(place, _)| *place == key);
+        place.is_some_and(|(_, hash)| is_same(hash))
+    };
     let show =
         |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), ToString::to_string);
-    let none = toml::Table::new();
-    for (section, asked) in &asked {
-        let asked = asked.as_table().unwrap_or(&none);
-        let there = there
-            .get(section)
-            .and_then(toml::Value::as_table)
-            .unwrap_or(&none);
-        for key in asked.keys().chain(there.keys()) {
-            let (before, now) = (there.get(key), asked.get(key));
-            if before != now && key != SHARDS {
-                return Some(format!(
-                    "`{key}` was {}, now it is {}",
-                    show(before),
-                    show(now)
-                ));
-            }
-        }
-    }
-    None
+    let keys: BTreeSet<&String> = there.keys().chain(asked.keys()).collect();
+    // A hash is the last thing to show.
+    let is_hash = |key: &str| PLACES.iter().any(|(_, hash)| *hash == key);
+    let (hashes, settings): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| is_hash(key));
+    let mut keys = settings.into_iter().chain(hashes);
+    let key = keys.find(|key| !is_same(key) && !is_elsewhere(key))?;
+    let (before, now) = (show(there.get(key)), show(asked.get(key)));
+    Some(format!("`{key}` was {before}, now it is {now}"))
 }

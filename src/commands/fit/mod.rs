@@ -7,11 +7,11 @@ mod cuda;
 mod cuda;
 mod export;
 mod folder;
+mod run;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
 use burn::backend::Autodiff;
 use burn::tensor::DType;
@@ -20,22 +20,22 @@ use burn_flex::{Flex, FlexDevice};
 use serde_json::{Map, Value};
 
 use crate::base_model::BaseModel;
-use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::FitConfig;
 use crate::device::{self, Chosen, Device};
 use crate::error::{Error, Result};
 use crate::generate::generate;
-use crate::loader::{GlobalBatch, LoaderConfig};
+use crate::loader::LoaderConfig;
 use crate::lora;
 use crate::model::config::{CONFIG_FILE, DecoderConfig};
 use crate::model::{Decoder, Kernels, Weights};
-use crate::report::{FitReport, Metrics, MetricsLog, Outcome, Tried, loss_rows};
+use crate::report::{FitReport, Metrics, Tried};
 use crate::sample::Prompt;
 use crate::shards::{MANIFEST, Manifest};
 use crate::tokenizer::ChatTokenizer;
-use crate::trainer::{Schedule, StepLoss, Trainer, TrainerConfig};
+use crate::trainer::{Schedule, TrainerConfig};
 
-use folder::{CHECKPOINT, FitFolder, METRICS, METRICS_PARQUET, REPORT, SHARDS, State};
+use folder::{FitFolder, HASH_OF_MODEL, HASH_OF_SHARDS, SHARDS};
+use run::Run;
 
 /// Tokens computed at a time on the CPU: more only cost memory and cache.
 const CPU_MICRO_TOKENS: usize = 1_024;
@@ -66,12 +66,17 @@ pub struct FitRequest<'a> {
 pub enum FitEvent<'a> {
     /// Something the user should know.
     Note(String),
-    /// A step was made.
-    Step {
+    /// Steps begin: the first, or that after the last checkpoint.
+    Started {
         /// Steps made.
         done: u64,
         /// Steps in all.
         total: u64,
+    },
+    /// A step was made.
+    Step {
+        /// Steps made.
+        done: u64,
         /// What it measured.
         metrics: &'a Metrics,
     },
@@ -112,6 +117,9 @@ pub fn fit(
     if !tokenizer.template().is_own() {
         watch(FitEvent::Note("the model has no chat template: `### Instruction:` and `### Response:` are put around prompts".to_owned()));
     }
+    if config.init_model.is_some() && !config.full {
+        watch(FitEvent::Note("`--init-model` without `--full`: the adapter is beside weights that are saved nowhere, to measure with".to_owned()));
+    }
     let device = device::choose(request.device)?;
     watch(FitEvent::Note(format!("device {device}")));
     let max_length = config.max_length_of(decoder.max_positions)?;
@@ -141,22 +149,29 @@ pub fn fit(
     };
     let run = plan.run_toml()?;
     let folder = FitFolder::lock(request.out)?;
-    let state = folder.enter(&run, request.fresh)?;
-    if state == State::Complete {
-        return up_to_date(&folder, request.out);
+    let finished = match folder.enter(&run, request.fresh)? {
+        true => Some(folder.report(request.out)?),
+        false => None,
+    };
+    match finished {
+        Some(report) if request.prompt.is_none() => return Ok(report),
+        Some(_) => {}
+        None => plan.loader.check(&plan.tokenizer)?,
     }
-    plan.loader.check_lengths(&plan.tokenizer)?;
     match plan.device.device {
-        Device::Cpu => plan.run::<Autodiff<Flex>>(&folder, DType::F32, &FlexDevice, watch),
-        Device::Cuda(index) => cuda::run(&plan, &folder, index, watch),
+        Device::Cpu => {
+            plan.run::<Autodiff<Flex>>(&folder, finished, DType::F32, &FlexDevice, watch)
+        }
+        Device::Cuda(index) => cuda::run(&plan, &folder, finished, index, watch),
     }
 }
 
 impl Plan<'_> {
-    /// The training, from loading the model to writing what it became.
+    /// Trains, or where the fit is finished only answers the prompt.
     fn run<B>(
         &self,
         folder: &FitFolder,
+        finished: Option<FitReport>,
         dtype: DType,
         device: &B::Device,
         watch: &dyn Fn(FitEvent<'_>),
@@ -165,120 +180,17 @@ impl Plan<'_> {
         B: AutodiffBackend + Kernels,
         B::InnerBackend: Kernels,
     {
-        let mut decoder = self.load::<B>(dtype, device)?;
-        let n_trained = decoder
-            .trained_mut()
-            .iter()
-            .map(|(_, tensor)| tensor.shape().num_elements() as u64)
-            .sum();
+        let decoder = self.load::<B>(dtype, device)?;
         let before = self.answer(&decoder)?;
-        let mut trainer = Trainer::new(decoder, self.trainer_config());
-        let mut progress = Progress::default();
-        let checkpoint = folder.file(CHECKPOINT);
-        if let Some(saved) = Checkpoint::read(&checkpoint)? {
-            trainer
-                .restore(saved.tensors)
-                .map_err(|tensor| Error::Tensor {
-                    path: checkpoint.clone(),
-                    tensor,
-                    problem: "is missing or has another shape".to_owned(),
-                })?;
-            progress = saved.progress;
-            watch(FitEvent::Note(format!(
-                "going on after step {}",
-                progress.steps
-            )));
+        if let Some(report) = finished {
+            let after = self.answer(&self.trained(decoder, folder)?)?;
+            let tried = self.tried(before, after);
+            return Ok(FitReport { tried, ..report });
         }
-        let mut log = MetricsLog::resume(&folder.file(METRICS), progress.steps)?;
-        let save = |trainer: &mut Trainer<B>, progress| {
-            let tensors = trainer.save();
-            Checkpoint { progress, tensors }.write(&checkpoint)
-        };
-
-        let (batches, worker) = self
-            .loader
-            .clone()
-            .start(Arc::clone(&self.tokenizer), progress.steps..self.n_steps);
-        for batch in batches {
-            let batch = batch?;
-            let started = Instant::now();
-            let loss = match trainer.step(&batch) {
-                Err(error @ Error::NotANumber { .. }) => {
-                    // The step has changed nothing: what came before it is good.
-                    save(&mut trainer, progress)?;
-                    return Err(error);
-                }
-                loss => loss?,
-            };
-            let metrics = metrics(&batch, loss, started.elapsed().as_secs_f64());
-            log.push(&metrics)?;
-            count(&mut progress, &batch, started.elapsed().as_secs_f64());
-            watch(FitEvent::Step {
-                done: progress.steps,
-                total: self.n_steps,
-                metrics: &metrics,
-            });
-            let stop = self.request.stop.load(Ordering::Relaxed) && progress.steps < self.n_steps;
-            if stop || progress.steps % self.config.save_every == 0 {
-                save(&mut trainer, progress)?;
-            }
-            if stop {
-                return Err(Error::Interrupted {
-                    steps: progress.steps,
-                });
-            }
-        }
-
-        if progress.steps < self.n_steps {
-            // The worker ended before its work did: it panicked, and has said so.
-            let panic = worker.join().expect_err("it sends every batch or an error");
-            std::panic::resume_unwind(panic);
-        }
-
-        // The last steps are kept until everything that is made of them is written.
-        save(&mut trainer, progress)?;
-        let after = self.answer(trainer.decoder())?;
-        if self.config.full {
-            export::model(
-                folder,
-                trainer.decoder_mut(),
-                self.fields.clone(),
-                &self.model,
-                &self.tokenizer,
-            )?;
-        } else {
-            export::adapter(
-                folder,
-                trainer.decoder_mut(),
-                &self.model,
-                &self.tokenizer,
-                self.config,
-            )?;
-        }
-        let steps = log.to_parquet(&folder.file(METRICS_PARQUET))?;
-        let report = FitReport {
-            out: self.request.out.to_owned(),
-            outcome: Outcome::Built,
-            device: self.device.device.to_string(),
-            parameters: self.decoder.n_parameters() as u64,
-            trained_parameters: n_trained,
-            steps: progress.steps,
-            samples: progress.samples,
-            too_long: progress.too_long.total(),
-            no_target: progress.no_target.total(),
-            tokens: progress.tokens,
-            padding: 1.0 - progress.tokens as f64 / progress.padded_tokens.max(1) as f64,
-            tokens_per_second: progress.tokens as f64 / progress.seconds.max(f64::MIN_POSITIVE),
-            seconds: progress.seconds,
-            losses: loss_rows(&steps),
-            tried: self.request.prompt.map(|prompt| Tried {
-                prompt: prompt.to_owned(),
-                before: before.unwrap_or_default(),
-                after: after.unwrap_or_default(),
-            }),
-        };
-        folder.finish(&report)?;
-        Ok(report)
+        let mut run = Run::begin(self, folder, decoder, watch)?;
+        run.train(watch)?;
+        let after = self.answer(run.decoder())?;
+        run.finish(self.tried(before, after))
     }
 
     /// The decoder as it is before the first step.
@@ -318,18 +230,44 @@ impl Plan<'_> {
         }
     }
 
-    fn answer<B: AutodiffBackend + Kernels>(&self, decoder: &Decoder<B>) -> Result<Option<String>>
+    /// What a finished fit in `folder` has made of the decoder.
+    fn trained<B: AutodiffBackend + Kernels>(
+        &self,
+        mut decoder: Decoder<B>,
+        folder: &FitFolder,
+    ) -> Result<Decoder<B>> {
+        let model = BaseModel::Folder(folder.file(""));
+        if self.config.full {
+            let device = decoder.embedding.base.device();
+            let config = DecoderConfig::read(&model)?;
+            let weights = Weights::open(&model)?;
+            let positions = self.loader.max_length;
+            return Decoder::load(&config, &weights, positions, DType::F32, &device);
+        }
+        lora::load(&mut decoder, &model)?;
+        Ok(decoder)
+    }
+
+    fn answer<B: AutodiffBackend + Kernels>(&self, decoder: &Decoder<B>) -> Result<String>
     where
         B::InnerBackend: Kernels,
     {
         let Some(prompt) = self.request.prompt else {
-            return Ok(None);
+            return Ok(String::new());
         };
         let prompt = Prompt {
             instruction: prompt,
             input: "",
         };
-        generate(&decoder.inner(), &self.tokenizer, prompt, TRY_TOKENS).map(Some)
+        generate(&decoder.inner(), &self.tokenizer, prompt, TRY_TOKENS)
+    }
+
+    fn tried(&self, before: String, after: String) -> Option<Tried> {
+        self.request.prompt.map(|prompt| Tried {
+            prompt: prompt.to_owned(),
+            before,
+            after,
+        })
     }
 
     /// What decides the result: the settings, and the hashes of what they are applied to.
@@ -345,8 +283,8 @@ impl Plan<'_> {
         let mut put = |key: &str, value: String| run.insert(key.to_owned(), value.into());
         put("delia", env!("CARGO_PKG_VERSION").to_owned());
         put(SHARDS, self.request.shards.display().to_string());
-        put("manifest", blake3::hash(&manifest).to_hex().to_string());
-        put("base-model", self.model_hash()?);
+        put(HASH_OF_SHARDS, blake3::hash(&manifest).to_hex().to_string());
+        put(HASH_OF_MODEL, self.model_hash()?);
         put(
             "device",
             match self.device.device {
@@ -396,46 +334,4 @@ fn decoder_config(
             problem,
         })?;
     Ok((fields, decoder))
-}
-
-fn metrics(batch: &GlobalBatch, loss: Option<StepLoss>, seconds: f64) -> Metrics {
-    Metrics {
-        step: batch.step,
-        loss: loss.map(|loss| loss.loss),
-        task_loss: loss.and_then(|loss| loss.task),
-        diverse_loss: loss.and_then(|loss| loss.diverse),
-        lr: loss.map(|loss| loss.lr),
-        grad_norm: loss.map(|loss| loss.grad_norm),
-        samples: batch.n_samples as u64,
-        tokens: batch.n_tokens as u64,
-        targets: batch.n_targets as u64,
-        tokens_per_second: batch.n_tokens as f64 / seconds.max(f64::MIN_POSITIVE),
-    }
-}
-
-fn count(progress: &mut Progress, batch: &GlobalBatch, seconds: f64) {
-    progress.steps = batch.step + 1;
-    progress.samples += batch.n_samples as u64;
-    progress.tokens += batch.n_tokens as u64;
-    progress.padded_tokens += batch
-        .micro_batches
-        .iter()
-        .map(|micro| micro.ids.len() as u64)
-        .sum::<u64>();
-    progress.targets += batch.n_targets as u64;
-    progress.too_long += batch.too_long;
-    progress.no_target += batch.no_target;
-    progress.seconds += seconds;
-}
-
-fn up_to_date(folder: &FitFolder, out: &Path) -> Result<FitReport> {
-    let path = folder.file(REPORT);
-    let text = std::fs::read(&path).map_err(Error::read(&path))?;
-    let report =
-        serde_json::from_slice(&text).map_err(|source| Error::Manifest { path, source })?;
-    Ok(FitReport {
-        out: out.to_owned(),
-        outcome: Outcome::UpToDate,
-        ..report
-    })
 }

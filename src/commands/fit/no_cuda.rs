@@ -10,6 +10,7 @@ use super::{FitEvent, Plan};
 pub(super) fn run(
     _plan: &Plan<'_>,
     _folder: &FitFolder,
+    _finished: Option<FitReport>,
     index: usize,
     _watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitReport> {

@@ -1,0 +1,215 @@
+//! The training: from the first step, or that after the last checkpoint, to what it leaves.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use burn::tensor::backend::AutodiffBackend;
+
+use crate::checkpoint::{Checkpoint, Progress};
+use crate::error::{Error, Result};
+use crate::loader::GlobalBatch;
+use crate::model::{Decoder, Kernels};
+use crate::report::{FitReport, Metrics, MetricsLog, Outcome, Tried, loss_rows};
+use crate::trainer::{StepLoss, Trainer};
+
+use super::export;
+use super::folder::{CHECKPOINT, Files, FitFolder, METRICS, METRICS_PARQUET};
+use super::{FitEvent, Plan};
+
+/// A fit under way.
+pub(super) struct Run<'a, B: AutodiffBackend> {
+    plan: &'a Plan<'a>,
+    folder: &'a FitFolder,
+    trainer: Trainer<B>,
+    progress: Progress,
+    log: MetricsLog,
+}
+
+impl<'a, B> Run<'a, B>
+where
+    B: AutodiffBackend + Kernels,
+    B::InnerBackend: Kernels,
+{
+    /// Begins with the decoder as it is, or goes on from the checkpoint in the folder.
+    pub(super) fn begin(
+        plan: &'a Plan<'a>,
+        folder: &'a FitFolder,
+        decoder: Decoder<B>,
+        watch: &dyn Fn(FitEvent<'_>),
+    ) -> Result<Run<'a, B>> {
+        let mut trainer = Trainer::new(decoder, plan.trainer_config());
+        let mut progress = Progress::default();
+        let path = folder.file(CHECKPOINT);
+        if let Some(saved) = Checkpoint::read(&path)? {
+            let restored = trainer.restore(saved.tensors);
+            restored.map_err(|tensor| Error::Tensor {
+                path,
+                tensor,
+                problem: "is missing or has another shape".to_owned(),
+            })?;
+            progress = saved.progress;
+            let note = format!("going on after step {}", progress.steps);
+            watch(FitEvent::Note(note));
+        }
+        Ok(Run {
+            plan,
+            folder,
+            trainer,
+            progress,
+            log: MetricsLog::resume(&folder.file(METRICS), progress.steps)?,
+        })
+    }
+
+    /// The decoder.
+    pub(super) fn decoder(&self) -> &Decoder<B> {
+        self.trainer.decoder()
+    }
+
+    /// All steps that are left.
+    pub(super) fn train(&mut self, watch: &dyn Fn(FitEvent<'_>)) -> Result<()> {
+        let plan = self.plan;
+        let (batches, worker) = plan.loader.clone().start(
+            Arc::clone(&plan.tokenizer),
+            self.progress.steps..plan.n_steps,
+        );
+        watch(FitEvent::Started {
+            done: self.progress.steps,
+            total: plan.n_steps,
+        });
+        let mut clock = Instant::now();
+        for batch in batches {
+            let batch = batch?;
+            let loss = self.step(&batch)?;
+            // Waiting for the batch and saving the step before are part of a step's time.
+            let seconds = clock.elapsed().as_secs_f64();
+            clock = Instant::now();
+            let metrics = metrics(&batch, loss, seconds);
+            self.log.push(&metrics)?;
+            count(&mut self.progress, &batch, seconds);
+            watch(FitEvent::Step {
+                done: self.progress.steps,
+                metrics: &metrics,
+            });
+            let steps = self.progress.steps;
+            let stop = plan.request.stop.load(Ordering::Relaxed) && steps < plan.n_steps;
+            if stop || steps.is_multiple_of(plan.config.save_every) {
+                self.save()?;
+            }
+            if stop {
+                return Err(Error::Interrupted { steps });
+            }
+        }
+        if self.progress.steps < plan.n_steps {
+            // The worker ended before its work did: it panicked, and has said so.
+            let panic = worker.join().expect_err("it sends every batch or an error");
+            std::panic::resume_unwind(panic);
+        }
+        // The last steps are kept until everything that is made of them is written.
+        self.save()
+    }
+
+    /// A step. One that fails has changed nothing: what came before it is saved.
+    fn step(&mut self, batch: &GlobalBatch) -> Result<Option<StepLoss>> {
+        let loss = self.trainer.step(batch);
+        if let Err(Error::NotANumber { .. }) = loss {
+            self.save()?;
+        }
+        loss
+    }
+
+    fn save(&mut self) -> Result<()> {
+        // The log first: a checkpoint never knows of a step that the log has lost.
+        self.log.sync()?;
+        let checkpoint = Checkpoint {
+            progress: self.progress,
+            tensors: self.trainer.save(),
+        };
+        checkpoint.write(&self.folder.file(CHECKPOINT))?;
+        self.log
+            .to_parquet(&self.folder.file(METRICS_PARQUET))
+            .map(drop)
+    }
+
+    /// Writes what the training has led to, the report last.
+    pub(super) fn finish(mut self, tried: Option<Tried>) -> Result<FitReport> {
+        let (plan, progress) = (self.plan, self.progress);
+        if progress.targets == 0 {
+            return Err(Error::TooLong {
+                problem: format!(
+                    "nothing was trained: no sample of the {} steps has a supervised token within {} tokens",
+                    progress.steps, plan.loader.max_length
+                ),
+            });
+        }
+        let decoder = self.trainer.decoder_mut();
+        let trained = decoder.trained_mut();
+        let n_trained = trained
+            .iter()
+            .map(|(_, tensor)| tensor.shape().num_elements() as u64)
+            .sum();
+        let mut files = if plan.config.full {
+            export::model(self.folder, plan, decoder)?
+        } else {
+            export::adapter(self.folder, plan, decoder)?
+        };
+        self.write_metrics(&mut files)?;
+        let report = FitReport {
+            out: plan.request.out.to_owned(),
+            outcome: Outcome::Built,
+            device: plan.device.device.to_string(),
+            parameters: plan.decoder.n_parameters() as u64,
+            trained_parameters: n_trained,
+            steps: progress.steps,
+            samples: progress.samples,
+            too_long: progress.too_long.total(),
+            no_target: progress.no_target.total(),
+            tokens: progress.tokens,
+            padding: 1.0 - progress.tokens as f64 / progress.padded_tokens as f64,
+            tokens_per_second: progress.tokens as f64 / progress.seconds.max(f64::MIN_POSITIVE),
+            seconds: progress.seconds,
+            losses: loss_rows(self.log.steps()),
+            tried,
+            files,
+        };
+        self.folder.finish(&report)?;
+        Ok(report)
+    }
+
+    fn write_metrics(&self, files: &mut Files) -> Result<()> {
+        let parquet = self.log.to_parquet(&self.folder.file(METRICS_PARQUET))?;
+        files.insert(METRICS_PARQUET.to_owned(), parquet);
+        files.insert(METRICS.to_owned(), self.log.entry()?);
+        Ok(())
+    }
+}
+
+fn metrics(batch: &GlobalBatch, loss: Option<StepLoss>, seconds: f64) -> Metrics {
+    Metrics {
+        step: batch.step,
+        loss: loss.map(|loss| loss.loss),
+        task_loss: loss.and_then(|loss| loss.task),
+        diverse_loss: loss.and_then(|loss| loss.diverse),
+        lr: loss.map(|loss| loss.lr),
+        grad_norm: loss.map(|loss| loss.grad_norm),
+        samples: batch.n_samples as u64,
+        tokens: batch.n_tokens as u64,
+        targets: batch.n_targets as u64,
+        tokens_per_second: batch.n_tokens as f64 / seconds.max(f64::MIN_POSITIVE),
+    }
+}
+
+fn count(progress: &mut Progress, batch: &GlobalBatch, seconds: f64) {
+    progress.steps = batch.step + 1;
+    progress.samples += batch.n_samples as u64;
+    progress.tokens += batch.n_tokens as u64;
+    progress.padded_tokens += batch
+        .micro_batches
+        .iter()
+        .map(|micro| micro.ids.len() as u64)
+        .sum::<u64>();
+    progress.targets += batch.n_targets as u64;
+    progress.too_long += batch.too_long;
+    progress.no_target += batch.no_target;
+    progress.seconds += seconds;
+}
