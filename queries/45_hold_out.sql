@@ -1,6 +1,7 @@
 -- The pool of diverse rows, and which of them are set aside to measure on.
 --
 -- in   deduped(source_idx, kind, source_row, sample_id, first_source_idx, first_source_row)
+--      near(source_idx, source_row, …)    the rows that go as near-duplicates
 -- out  source_idx, source_row, sample_id, held_out
 -- with $n_rows  BIGINT    rows to set aside
 --
@@ -8,8 +9,9 @@
 -- the same rows, whatever their seed, ratio and order. What a generator yields depends on the seed and, unless its rows are
 -- fixed, on the ratio; so does what is held out of it.
 WITH kept AS (
-    SELECT source_idx, source_row, sample_id
+    SELECT deduped.source_idx, deduped.source_row, sample_id
     FROM deduped
+    LEFT ANTI JOIN near ON near.source_idx = deduped.source_idx AND near.source_row = deduped.source_row
     WHERE kind = 'diverse' AND first_source_idx = source_idx AND first_source_row = source_row
 )
 SELECT

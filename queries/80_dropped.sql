@@ -2,6 +2,7 @@
 --
 -- in   normalized(source_idx, source_row, reason, matched, …)
 --      deduped(source_idx, source_row, sample_id, first_source_idx, first_source_row)
+--      near(source_idx, source_row, kept_source_idx, kept_row, similarity)
 --      sources(source_idx, name, …)
 -- out  source, source_row, query, reason, kept_source, kept_row, similarity, matched
 --      `query` is the number of the query; `kept_source` and `kept_row` name the row that stayed in its stead
@@ -29,6 +30,17 @@ WITH losses AS (
         CAST(NULL AS VARCHAR) AS matched
     FROM deduped
     WHERE first_source_idx <> source_idx OR first_source_row <> source_row
+    UNION ALL
+    SELECT
+        source_idx,
+        source_row,
+        30 AS query,
+        'near_duplicate' AS reason,
+        kept_source_idx,
+        kept_row,
+        similarity,
+        CAST(NULL AS VARCHAR) AS matched
+    FROM near
 )
 SELECT
     sources.name AS source,

@@ -1,6 +1,7 @@
 -- What became of every source's rows: rows_in = kept + dropped, kept = used + unused + held_out.
 --
--- in   normalized(source_idx, reason, …), deduped(…), pool(…, held_out), ordered(source_idx, repeat, …)
+-- in   normalized(source_idx, reason, …), deduped(…), near(source_idx, …), pool(…, held_out)
+--      ordered(source_idx, repeat, …)
 --      sources(source_idx, name, path, kind, blake3, licence, weight)
 -- out  source, path, kind, blake3, licence, weight, rows_in, kept, dropped, unused, used, held_out, repeats
 WITH records AS (
@@ -9,9 +10,16 @@ WITH records AS (
     GROUP BY source_idx
 ),
 copies AS (
-    SELECT source_idx, count(*) AS n_copies
+    SELECT source_idx
     FROM deduped
     WHERE first_source_idx <> source_idx OR first_source_row <> source_row
+    UNION ALL
+    SELECT source_idx
+    FROM near
+),
+copied AS (
+    SELECT source_idx, count(*) AS n_copies
+    FROM copies
     GROUP BY source_idx
 ),
 set_aside AS (
@@ -39,7 +47,7 @@ counts AS (
         coalesce(n_held_out, 0) AS n_held_out
     FROM sources
     LEFT JOIN records ON records.source_idx = sources.source_idx
-    LEFT JOIN copies ON copies.source_idx = sources.source_idx
+    LEFT JOIN copied ON copied.source_idx = sources.source_idx
     LEFT JOIN set_aside ON set_aside.source_idx = sources.source_idx
     LEFT JOIN uses ON uses.source_idx = sources.source_idx
 )

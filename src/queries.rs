@@ -1,9 +1,13 @@
 //! The pipeline: one variant for each `queries/*.sql`, in the order in which they run, with its parameters.
 
+use std::sync::Arc;
+
+use arrow::array::ListArray;
+use arrow::datatypes::UInt64Type;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::scalar::ScalarValue;
 
-use crate::config::Order;
+use crate::config::{DedupeOn, NearConfig, Order, Shingle};
 use crate::error::Result;
 use crate::sample::Kind;
 use crate::tables::lift;
@@ -43,6 +47,16 @@ queries! {
     Normalize = "10_normalize.sql",
     /// The first of equal samples stays.
     DedupeExact = "20_dedupe_exact.sql",
+    /// The rows that are compared, as sets of pieces.
+    Shingles = "25_shingles.sql",
+    /// The pieces that many rows have.
+    FrequentShingles = "26_frequent_shingles.sql",
+    /// Keys by which near-duplicates find each other.
+    NearKeys = "28_near_keys.sql",
+    /// The pairs that are near-duplicates.
+    DedupeNear = "30_dedupe_near.sql",
+    /// The rows that go as near-duplicates.
+    NearDuplicates = "35_near_duplicates.sql",
     /// The pool, and what is set aside to measure on.
     HoldOut = "45_hold_out.sql",
     /// The diverse samples to use.
@@ -112,6 +126,59 @@ pub fn normalize(source_idx: usize, kind: Kind) -> Bound {
 /// `20_dedupe_exact.sql`
 pub fn dedupe_exact() -> Bound {
     bound(Query::DedupeExact, vec![])
+}
+
+/// `25_shingles.sql`
+pub fn shingles(on: DedupeOn, shingle: Shingle) -> Bound {
+    let parameters = vec![
+        ("on", ScalarValue::from(on.name())),
+        ("shingle", ScalarValue::from(shingle.to_string())),
+    ];
+    bound(Query::Shingles, parameters)
+}
+
+/// `26_frequent_shingles.sql`
+pub fn frequent_shingles(rows_above: u64, most: u64) -> Bound {
+    let parameters = vec![("rows_above", count(rows_above)), ("most", count(most))];
+    bound(Query::FrequentShingles, parameters)
+}
+
+/// `28_near_keys.sql`; `frequent` is what [`frequent_shingles`] found.
+pub fn near_keys(
+    near: &NearConfig,
+    threshold: f64,
+    frequent: Option<ListArray>,
+    seed: u64,
+) -> Bound {
+    let none = || ListArray::from_iter_primitive::<UInt64Type, _, _>([Some(Vec::new())]);
+    let parameters = vec![
+        ("method", ScalarValue::from(near.method.name())),
+        ("threshold", ScalarValue::from(threshold)),
+        (
+            "frequent",
+            ScalarValue::List(Arc::new(frequent.unwrap_or_else(none))),
+        ),
+        ("permutations", count(near.permutations.into())),
+        (
+            "rows",
+            count(near.rows_per_band(threshold).unwrap_or(1).into()),
+        ),
+        ("seed", ScalarValue::from(seed)),
+    ];
+    bound(Query::NearKeys, parameters)
+}
+
+/// `30_dedupe_near.sql`
+pub fn dedupe_near(threshold: f64) -> Bound {
+    bound(
+        Query::DedupeNear,
+        vec![("threshold", ScalarValue::from(threshold))],
+    )
+}
+
+/// `35_near_duplicates.sql`
+pub fn near_duplicates() -> Bound {
+    bound(Query::NearDuplicates, vec![])
 }
 
 /// `45_hold_out.sql`, setting `n_rows` aside.

@@ -10,9 +10,10 @@ every row, and syncs what it writes. CPU is user + system of the whole process, 
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
+
+from measure import run
 
 DUCKDB = """
 import duckdb
@@ -31,15 +32,6 @@ duckdb.sql('''
     ) TO '{out}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048)
 ''')
 """
-
-
-def run(command):
-    """CPU seconds and peak megabytes of a command."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status != 0:
-        sys.exit(f"{command[0]} failed")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def line(name, values, unit):

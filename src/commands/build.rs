@@ -24,6 +24,7 @@ use crate::tables::{Engine, RawTable, lift, session};
 
 use super::account;
 use super::allot::allot;
+use super::near;
 use super::stages::{Stage, Stages, each_batch, register_columns};
 
 /// Rows the procedural sampler generates for each one the ratio asks for: a choice, and room for what cleaning drops.
@@ -172,7 +173,8 @@ impl Line<'_> {
         self.normalize(Kind::Diverse).await?;
         self.normalize(Kind::HeldOut).await?;
         let deduped = self.dedupe().await?;
-        let pool = self.hold_out(&deduped).await?;
+        let near = self.dedupe_near(&deduped).await?;
+        let pool = self.hold_out(&deduped, near.as_ref()).await?;
         let pools = self
             .count("pool", Expr::Not(Box::new(col("held_out"))))
             .await?;
@@ -223,13 +225,29 @@ impl Line<'_> {
         self.run("deduped", &queries::dedupe_exact(), &keys).await
     }
 
-    async fn hold_out(&self, deduped: &Stage) -> Result<Stage> {
-        let n_kept: u64 = self.count_first(Kind::Diverse).await?.values().sum();
+    /// The rows that go as near-duplicates, in the table `near`.
+    async fn dedupe_near(&self, deduped: &Stage) -> Result<Option<Stage>> {
+        let near = &self.config.near;
+        let Some(threshold) = near.threshold else {
+            near::none(&self.stages)?;
+            return Ok(None);
+        };
+        let seed = self.config.seed;
+        near::find(&self.stages, near, threshold, seed, deduped, self.progress)
+            .await
+            .map(Some)
+    }
+
+    async fn hold_out(&self, deduped: &Stage, near: Option<&Stage>) -> Result<Stage> {
+        let n_first: u64 = self.count_first(Kind::Diverse).await?.values().sum();
+        let n_near: u64 = self.count("near", lit(true)).await?.values().sum();
+        let n_kept = n_first - n_near;
         let n_rows = self
             .config
             .held_out_diverse
             .min(n_kept / MIN_POOL_PER_HELD_OUT);
-        self.run("pool", &queries::hold_out(n_rows), &[&deduped.key])
+        let near = near.map_or("none", |stage| stage.key.as_str());
+        self.run("pool", &queries::hold_out(n_rows), &[&deduped.key, near])
             .await
     }
 

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::datasource::file_format::options::ReadOptions;
 use datafusion::datasource::listing::{ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
 use futures::StreamExt;
 use url::Url;
 
@@ -55,6 +55,16 @@ impl Stages<'_> {
             write(self.session, bound, &path, Use::Stage).await?;
         }
         Ok(Stage { path, key })
+    }
+
+    /// The rows of a table, ordered by these columns.
+    ///
+    /// # Errors
+    /// When there is no such table or column.
+    pub(super) async fn rows(&self, table: &'static str, order: &[&str]) -> Result<DataFrame> {
+        let by = order.iter().map(|column| col(*column)).collect();
+        let rows = self.session.table(table).await;
+        rows.and_then(|rows| rows.sort_by(by)).map_err(lift(table))
     }
 
     /// Makes the rows of these stages a table.

@@ -6,6 +6,7 @@
 
 mod fit;
 mod fit_values;
+mod near;
 mod ratio;
 mod recipe;
 mod spec;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 
 pub use fit::{FitConfig, FitTable};
 pub use fit_values::{BatchSize, DeviceChoice, Init, LossOn, TooLong};
+pub use near::{DedupeOn, Near, NearConfig, NearMethod, Shingle};
 pub use ratio::{MAX_ROWS, Ratio, RatioError, largest_remainder};
 pub use recipe::{BuildTable, Recipe};
 pub use spec::{ColumnMap, Role, SourceEntry, SourceSpec};
@@ -54,6 +56,8 @@ pub struct BuildConfig {
     pub order: Order,
     /// Seed of every random choice.
     pub seed: u64,
+    /// What counts as a near-duplicate.
+    pub near: NearConfig,
     /// Rows in every shard but the last.
     pub rows_per_shard: u64,
     /// What happens when the ratio asks for more diverse samples than there are.
@@ -133,6 +137,13 @@ impl BuildConfig {
             iterations: build.iterations.unwrap_or(DEFAULT_ITERATIONS),
             order: build.order.unwrap_or_default(),
             seed: build.seed.unwrap_or(0),
+            near: NearConfig::new(
+                build.near,
+                build.near_method,
+                build.near_permutations,
+                build.shingle,
+                build.dedupe_on,
+            )?,
             rows_per_shard: build.rows_per_shard.unwrap_or(DEFAULT_ROWS_PER_SHARD),
             on_exhausted: build.on_exhausted.unwrap_or_default(),
             special_tokens: match build.special_token {
@@ -184,6 +195,11 @@ impl BuildConfig {
                 iterations: Some(self.iterations),
                 order: Some(self.order),
                 seed: Some(self.seed),
+                near: Some(self.near.near()),
+                near_method: Some(self.near.method),
+                near_permutations: Some(self.near.permutations),
+                shingle: Some(self.near.shingle),
+                dedupe_on: Some(self.near.on),
                 on_exhausted: Some(self.on_exhausted),
                 rows_per_shard: Some(self.rows_per_shard),
                 special_token: Some(self.special_tokens.clone()),

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-use super::{BUNDLED_RECIPES, ColumnMap, Exhausted, FitTable, Order, Ratio, SourceEntry};
+use super::{
+    BUNDLED_RECIPES, ColumnMap, DedupeOn, Exhausted, FitTable, Near, NearMethod, Order, Ratio,
+    Shingle, SourceEntry,
+};
 
 /// A recipe as written: every table and every key may be missing, none may be unknown.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -53,6 +56,33 @@ pub struct BuildTable {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+
+    /// Jaccard similarity from which on a row goes as a near-duplicate of an earlier one, or `off` [default: 0.8]
+    ///
+    /// Texts are compared as sets of pieces; every pair is verified. Task rows never go, a diverse row near a task row does.
+    #[arg(long, value_name = "X|off")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near: Option<Near>,
+
+    /// How candidates for near-duplicates are found [default: exact]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near_method: Option<NearMethod>,
+
+    /// Hash functions of a MinHash signature [default: 128]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near_permutations: Option<u32>,
+
+    /// The pieces texts are compared by: `word:N` or `char:N` [default: word:3]
+    #[arg(long, value_name = "UNIT:N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shingle: Option<Shingle>,
+
+    /// The texts that are compared for near-duplicates [default: prompt]
+    #[arg(long, value_enum, value_name = "TEXTS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedupe_on: Option<DedupeOn>,
 
     /// When the ratio asks for more diverse samples than there are [default: repeat]
     #[arg(long, value_enum)]
@@ -152,6 +182,11 @@ impl BuildTable {
             iterations: flags.iterations.or(self.iterations),
             order: flags.order.or(self.order),
             seed: flags.seed.or(self.seed),
+            near: flags.near.or(self.near),
+            near_method: flags.near_method.or(self.near_method),
+            near_permutations: flags.near_permutations.or(self.near_permutations),
+            shingle: flags.shingle.or(self.shingle),
+            dedupe_on: flags.dedupe_on.or(self.dedupe_on),
             on_exhausted: flags.on_exhausted.or(self.on_exhausted),
             rows_per_shard: flags.rows_per_shard.or(self.rows_per_shard),
             special_token: flags.special_token.or(self.special_token),

@@ -6,9 +6,14 @@
 mod draws_until;
 mod is_blank;
 mod is_placeholder;
+mod jaccard;
+mod minhash;
+mod rare_prefix;
 mod raw;
 mod sample_id;
 mod seeded_hash;
+mod set_id;
+mod shingles;
 mod task_of_draw;
 
 use std::path::Path;
@@ -85,8 +90,13 @@ pub fn functions() -> Vec<ScalarUDF> {
         draws_until::function(),
         is_blank::function(),
         is_placeholder::function(),
+        jaccard::function(),
+        minhash::function(),
+        rare_prefix::function(),
         sample_id::function(),
         seeded_hash::function(),
+        set_id::function(),
+        shingles::function(),
         task_of_draw::function(),
     ]
 }

@@ -20,6 +20,8 @@ mod folders;
 mod golden_models;
 /// Rooms import only from rooms above them.
 mod layering;
+/// Near-duplicates, against their definition.
+mod near;
 /// Adapters loaded in PEFT, where `DELIA_PEFT_PYTHON` names a Python that has it.
 mod peft;
 /// `queries/*.sql` are those the code knows, with the parameters it binds.

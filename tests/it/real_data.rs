@@ -42,6 +42,7 @@ fn translation_among_alpaca_holds_the_ratio() {
     let source = source_of(&scratch.path().join("shards"), "alpaca_data");
     assert_eq!(source["rows_in"], 52_002);
     assert_eq!(source["dropped_by_reason"]["empty_output"], 28);
+    assert_eq!(source["dropped_by_reason"]["near_duplicate"], 7);
     let sql = "SELECT kind, count(*) AS n FROM shards GROUP BY kind ORDER BY kind";
     assert_eq!(
         scratch.sql(&["shards", sql, "--format", "csv"]).ok(),

@@ -1,0 +1,146 @@
+"""Near-duplicates at 0.8 over instruction files, end to end: delia-build beside rensa and datasketch, in turn.
+
+    python benches/peers/near.py RUNS FILE…          files: JSON arrays and JSON Lines, plain or .zst
+
+Everybody reads the files, cuts the normalised prompts into pieces of three words and keeps the first of similar rows. The
+peers are driven from Python as their documentation shows: 128 permutations; `rensa`'s streaming deduplicator, `datasketch`'s
+LSH index verified by the estimated similarity. delia-build also cleans, draws and writes shards, which is part of its time.
+Which rows really go is computed here, pair by pair with a prefix filter, and each tool's recall and precision is against that.
+"""
+
+import collections
+import csv
+import io
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from measure import run
+
+THRESHOLD = 0.8
+
+READ = '''
+import io, json, os, sys, unicodedata
+import zstandard
+
+def rows(files):
+    """Source, row and pieces of every usable row that is not equal to an earlier one."""
+    seen = set()
+    for path in files:
+        name = os.path.basename(path).split(".")[0]
+        data = open(path, "rb").read()
+        if path.endswith(".zst"):
+            data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        text = data.decode()
+        records = json.loads(text) if text.lstrip()[0] == "[" else map(json.loads, text.splitlines())
+        for row, record in enumerate(records):
+            record = {**record, **record.get("instances", [{}])[0]}
+            first = lambda *keys: next((record[key] for key in keys if record.get(key)), "")
+            sample = (first("instruction", "prompt", "question"), first("input"), first("output", "response", "answer"))
+            if sample in seen or not sample[2].strip():
+                continue
+            seen.add(sample)
+            words = unicodedata.normalize("NFKC", sample[0] + "\\n" + sample[1]).lower().split()
+            yield name, row, {" ".join(words[at:at + 3]) for at in range(max(1, len(words) - 2))}
+'''
+
+RENSA = READ + '''
+from rensa import RMinHash, RMinHashDeduplicator
+
+filter = RMinHashDeduplicator(threshold=0.8, num_perm=128, use_lsh=True)
+gone = []
+for nth, (name, row, pieces) in enumerate(rows(sys.argv[2:])):
+    sketch = RMinHash(num_perm=128, seed=42)
+    sketch.update(list(pieces))
+    if not filter.add(str(nth), sketch):
+        gone.append((name, row))
+json.dump(gone, open(sys.argv[1], "w"))
+'''
+
+DATASKETCH = READ + '''
+from datasketch import MinHash, MinHashLSH
+
+index = MinHashLSH(threshold=0.8, num_perm=128)
+sketches, gone = {}, []
+for nth, (name, row, pieces) in enumerate(rows(sys.argv[2:])):
+    sketch = MinHash(num_perm=128)
+    sketch.update_batch([piece.encode() for piece in pieces])
+    if any(sketches[other].jaccard(sketch) >= 0.8 for other in index.query(sketch)):
+        gone.append((name, row))
+    else:
+        index.insert(nth, sketch)
+        sketches[nth] = sketch
+json.dump(gone, open(sys.argv[1], "w"))
+'''
+
+
+def by_definition(files):
+    """The rows that go: those similar to an earlier row that stays."""
+    scope = {}
+    exec(READ, scope)
+    rows = list(scope["rows"](files))
+    frequency = collections.Counter(piece for _, _, pieces in rows for piece in pieces)
+    postings, gone = collections.defaultdict(list), set()
+    for name, row, pieces in rows:
+        rarest = sorted(pieces, key=lambda piece: (frequency[piece], piece))
+        prefix = rarest[: len(pieces) - math.ceil(THRESHOLD * len(pieces) - 1e-9) + 1]
+        candidates = {id(other): other for piece in prefix for other in postings[piece]}.values()
+        if any(len(pieces & other) / len(pieces | other) >= THRESHOLD for other in candidates):
+            gone.add((name, row))
+        else:
+            for piece in prefix:
+                postings[piece].append(pieces)
+    return gone
+
+
+def of_delia(shards):
+    sql = "SELECT source, source_row FROM dropped WHERE reason = 'near_duplicate'"
+    text = subprocess.run(["delia-sql", shards, sql, "--format", "csv"], check=True, capture_output=True, text=True).stdout
+    return {(source, int(row)) for source, row in list(csv.reader(io.StringIO(text)))[1:]}
+
+
+def main():
+    n_runs, files = int(sys.argv[1]), sys.argv[2:]
+    folder = tempfile.mkdtemp()
+    shards, out = os.path.join(folder, "shards"), os.path.join(folder, "gone.json")
+    build = ["delia-build", "--quiet", "--force", "--ratio", "1", "--diverse", *files, "--out", shards]
+    peer = lambda script: [sys.executable, "-c", script, out, *files]
+    read = lambda: {tuple(row) for row in json.load(open(out))}
+    tools = [
+        ("delia-build", build, lambda: of_delia(shards)),
+        ("delia-build, minhash", build + ["--near-method", "minhash"], lambda: of_delia(shards)),
+        ("delia-build, near off", build + ["--near", "off"], None),
+        ("rensa", peer(RENSA), read),
+        ("datasketch", peer(DATASKETCH), read),
+    ]
+    used, found = collections.defaultdict(list), {}
+    for nth in range(n_runs + 1):
+        for name, command, result in tools:
+            cpu = run(command)
+            if nth > 0:  # the first round warms the file cache
+                used[name].append(cpu)
+            elif result is not None:
+                found[name] = result()
+    truth = by_definition(files)
+    print(f"{len(truth)} rows go by definition; {n_runs} rounds after a warm-up\n")
+    print("| | CPU | least | most | ratio to delia-build | peak memory | recall | precision |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for name, _, _ in tools:
+        cpu = [cpu for cpu, _ in used[name]]
+        ratio = statistics.median(b / a for (a, _), b in zip(used["delia-build"], cpu))
+        quality = "| |"
+        if name in found:
+            right = len(found[name] & truth)
+            quality = f"| {right / len(truth):.4f} | {right / max(len(found[name]), 1):.4f} |"
+        peak = statistics.median(peak for _, peak in used[name])
+        print(f"| {name} | {statistics.median(cpu):.2f} s | {min(cpu):.2f} | {max(cpu):.2f} | {ratio:.2f} × | {peak:.0f} MB {quality}")
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
