@@ -28,4 +28,5 @@ WITH keyed AS (
     WHERE nth = same_as
 )
 SELECT nth, n_shingles, unnest(keys) AS key
-FROM keyed;
+FROM keyed
+ORDER BY nth, key;

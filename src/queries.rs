@@ -138,26 +138,23 @@ pub fn shingles(on: DedupeOn, shingle: Shingle) -> Bound {
 }
 
 /// `26_frequent_shingles.sql`
-pub fn frequent_shingles(rows_above: u64, most: u64) -> Bound {
-    let parameters = vec![("rows_above", count(rows_above)), ("most", count(most))];
+pub fn frequent_shingles(n_sampled: u64, rows_above: u64, most: u64) -> Bound {
+    let parameters = vec![
+        ("n_sampled", count(n_sampled)),
+        ("rows_above", count(rows_above)),
+        ("most", count(most)),
+    ];
     bound(Query::FrequentShingles, parameters)
 }
 
 /// `28_near_keys.sql`; `frequent` is what [`frequent_shingles`] found.
-pub fn near_keys(
-    near: &NearConfig,
-    threshold: f64,
-    frequent: Option<ListArray>,
-    seed: u64,
-) -> Bound {
-    let none = || ListArray::from_iter_primitive::<UInt64Type, _, _>([Some(Vec::new())]);
+pub fn near_keys(near: &NearConfig, threshold: f64, frequent: Vec<u64>, seed: u64) -> Bound {
+    let frequent = [Some(frequent.into_iter().map(Some))];
+    let frequent = ListArray::from_iter_primitive::<UInt64Type, _, _>(frequent);
     let parameters = vec![
         ("method", ScalarValue::from(near.method.name())),
         ("threshold", ScalarValue::from(threshold)),
-        (
-            "frequent",
-            ScalarValue::List(Arc::new(frequent.unwrap_or_else(none))),
-        ),
+        ("frequent", ScalarValue::List(Arc::new(frequent))),
         ("permutations", count(near.permutations.into())),
         (
             "rows",

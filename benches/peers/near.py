@@ -112,9 +112,9 @@ def main():
     peer = lambda script: [sys.executable, "-c", script, out, *files]
     read = lambda: {tuple(row) for row in json.load(open(out))}
     tools = [
-        ("delia-build", build, lambda: of_delia(shards)),
-        ("delia-build, minhash", build + ["--near-method", "minhash"], lambda: of_delia(shards)),
-        ("delia-build, near off", build + ["--near", "off"], None),
+        ("delia-build", build + ["--near", "0.8"], lambda: of_delia(shards)),
+        ("delia-build, minhash", build + ["--near", "0.8", "--near-method", "minhash"], lambda: of_delia(shards)),
+        ("delia-build, near off", build, None),
         ("rensa", peer(RENSA), read),
         ("datasketch", peer(DATASKETCH), read),
     ]

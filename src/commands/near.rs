@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Float64Array, Int64Array, ListArray};
-use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::array::{AsArray, Float64Array, Int64Array};
+use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
 
 use crate::config::{NearConfig, NearMethod};
 use crate::error::Result;
@@ -13,8 +13,10 @@ use crate::queries::{self, Bound};
 use super::build::Progress;
 use super::stages::{Stage, Stages, each_batch, register_columns};
 
-/// A piece in more rows than this is frequent: pairs are looked for by other pieces first.
-const FREQUENT_ROWS: u64 = 8;
+/// Rows in which pieces are counted, to see which are frequent.
+const SAMPLED_ROWS: u64 = 16_384;
+/// A piece in more of them than this is frequent: pairs are looked for by other pieces first.
+const FREQUENT_ROWS: u64 = 2;
 /// Frequent pieces told apart by how frequent they are; the rest counts as rare, which costs time and loses nothing.
 const MOST_FREQUENT: u64 = 65_536;
 
@@ -40,7 +42,7 @@ pub(super) async fn find(
     let shingled = run("shingled", query, &[&deduped.key]).await?;
     let frequent = match config.method {
         NearMethod::Exact => frequent(stages, progress).await?,
-        NearMethod::Minhash => None,
+        NearMethod::Minhash => Vec::new(),
     };
     let query = queries::near_keys(config, threshold, frequent, seed);
     let keys = run("near_keys", query, &[&shingled.key]).await?;
@@ -70,18 +72,17 @@ pub(super) async fn find(
     run("near", queries::near_duplicates(), &[&pairs.key]).await
 }
 
-/// The frequent pieces, as a list.
-async fn frequent(stages: &Stages<'_>, progress: &dyn Fn(Progress)) -> Result<Option<ListArray>> {
-    let query = queries::frequent_shingles(FREQUENT_ROWS, MOST_FREQUENT);
+/// The frequent pieces, the most frequent last.
+async fn frequent(stages: &Stages<'_>, progress: &dyn Fn(Progress)) -> Result<Vec<u64>> {
+    let query = queries::frequent_shingles(SAMPLED_ROWS, FREQUENT_ROWS, MOST_FREQUENT);
     progress(Progress::Query(query.query.file()));
-    let mut list = None;
+    let mut pieces = Vec::new();
     each_batch(query.plan(stages.session).await?, &query, |batch| {
-        let column = batch["frequent"].as_list::<i32>();
-        list = (!column.is_empty() && !column.is_null(0)).then(|| column.clone());
+        pieces.extend(batch["shingle"].as_primitive::<UInt64Type>().values());
         Ok(())
     })
     .await?;
-    Ok(list)
+    Ok(pieces)
 }
 
 /// A row that goes.

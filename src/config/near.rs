@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The similarity of a build that names none: that of Lee et al. 2022 and most of those after them.
-const DEFAULT_THRESHOLD: f64 = 0.8;
 /// Places of a MinHash signature.
 const DEFAULT_PERMUTATIONS: u32 = 128;
 /// The most there may be; more cost time and find nothing more.
@@ -43,9 +41,8 @@ impl NearConfig {
         shingle: Option<Shingle>,
         on: Option<DedupeOn>,
     ) -> Result<NearConfig> {
-        let near = near.unwrap_or(Near::From(DEFAULT_THRESHOLD));
         let config = NearConfig {
-            threshold: match near {
+            threshold: match near.unwrap_or_default() {
                 Near::Off => None,
                 Near::From(threshold) => Some(threshold),
             },
@@ -96,10 +93,11 @@ impl NearConfig {
 }
 
 /// The similarity from which on rows are near-duplicates, or `off`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "NearText", into = "NearText")]
 pub enum Near {
     /// None are.
+    #[default]
     Off,
     /// From this Jaccard similarity on.
     From(f64),
@@ -262,7 +260,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        let few = NearConfig::new(None, Some(NearMethod::Minhash), Some(2), None, None);
+        let near = Some(Near::From(0.8));
+        let few = NearConfig::new(near, Some(NearMethod::Minhash), Some(2), None, None);
         assert!(few.is_err(), "too few to find anything");
         assert!(NearConfig::new(None, None, Some(0), None, None).is_err());
         for text in ["0", "1.1", "-1", "nan", "on", ""] {

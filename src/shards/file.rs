@@ -267,7 +267,10 @@ fn properties(schema: &SchemaRef, used_as: Use) -> WriterProperties {
         Use::Artefact => Compression::ZSTD(ZstdLevel::default()),
         Use::Stage => Compression::LZ4_RAW,
     };
-    let mut properties = WriterProperties::builder().set_compression(compression);
+    // What is read once is not worth a dictionary.
+    let mut properties = WriterProperties::builder()
+        .set_compression(compression)
+        .set_dictionary_enabled(used_as == Use::Artefact);
     for field in schema.fields() {
         let column = || field.name().as_str().into();
         properties = match (field.data_type(), field.name().as_str()) {

@@ -23,8 +23,9 @@ fn translation_among_alpaca_holds_the_ratio() {
         path("task/wmt21_en_is/dev-en-is.jsonl"),
         path("diverse/alpaca_data.json.zst"),
     );
+    let sources = ["--task", &task, "--diverse", &alpaca];
     let printed = scratch
-        .build(&["--task", &task, "--diverse", &alpaca, "--ratio", "520"])
+        .build(&[&sources[..], &["--ratio", "520", "--near", "0.8"]].concat())
         .ok();
     assert!(
         printed.contains("520 requested, 520 achieved: 71 task rows, 36,920 diverse rows"),

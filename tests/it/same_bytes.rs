@@ -12,7 +12,7 @@ fn sources(scratch: &Scratch) {
     );
 }
 
-const ARGUMENTS: [&str; 9] = [
+const ARGUMENTS: [&str; 13] = [
     "--task",
     "task.jsonl",
     "--diverse",
@@ -22,6 +22,10 @@ const ARGUMENTS: [&str; 9] = [
     "90",
     "--rows-per-shard",
     "300",
+    "--near",
+    "0.9",
+    "--shingle",
+    "char:3",
 ];
 
 #[test]
