@@ -1,34 +1,29 @@
--- The pairs of rows whose texts are near-duplicates, each verified by the true Jaccard similarity of their pieces.
+-- The rows that are compared with each other, each as the set of its text's pieces.
 --
--- in   shingled(nth, kind, same_as, shingles, …), near_keys(nth, n_shingles, key)
--- out  later, earlier, similarity     the rows' numbers, ordered so that each later row's pairs stand together, in the
---                                     order in which rows come
--- with $threshold  DOUBLE             the least similarity
+-- in   deduped(source_idx, kind, source_row, first_source_idx, first_source_row, …)
+--      normalized(source_idx, source_row, instruction, input, output, …)
+-- out  source_idx, source_row, is_task, pieces     in the order in which rows come: sources as given, then by row
+-- with $on       VARCHAR    prompt | sample    the texts that are compared
+--      $shingle  VARCHAR    word:N | char:N    the pieces they are cut into
 --
--- A row with the same set as an earlier one is paired with the first of them only. Which rows go is decided after this
--- query, in one pass over the pairs: a row is dropped when one of its earlier rows is kept. Task rows are never dropped, so
--- they are no later row here.
-WITH candidates AS (
-    SELECT DISTINCT a.nth AS earlier, b.nth AS later
-    FROM near_keys AS a
-    JOIN near_keys AS b ON b.key = a.key
-    -- The smaller set is the most two can share, the larger the least they have together.
-    WHERE a.nth < b.nth
-        AND a.n_shingles >= CAST($threshold AS DOUBLE) * b.n_shingles - 1e-9
-        AND b.n_shingles >= CAST($threshold AS DOUBLE) * a.n_shingles - 1e-9
-),
-pairs AS (
-    SELECT candidates.later, candidates.earlier, jaccard(a.shingles, b.shingles) AS similarity
-    FROM candidates
-    JOIN shingled AS a ON a.nth = candidates.earlier
-    JOIN shingled AS b ON b.nth = candidates.later
-    WHERE b.kind <> 'task'
-    UNION ALL
-    SELECT nth AS later, same_as AS earlier, CAST(1 AS DOUBLE) AS similarity
-    FROM shingled
-    WHERE same_as < nth AND kind <> 'task'
+-- Which rows go is decided after this query, in one reading of its rows: a row is dropped exactly when an earlier row that
+-- itself stays is as similar as the threshold, which no join can say. Task rows are never dropped.
+WITH sets AS (
+    SELECT
+        deduped.source_idx,
+        deduped.source_row,
+        deduped.kind = 'task' AS is_task,
+        shingles(
+            CASE
+                WHEN CAST($on AS VARCHAR) = 'sample' THEN concat(instruction, chr(10), input, chr(10), output)
+                ELSE concat(instruction, chr(10), input)
+            END,
+            CAST($shingle AS VARCHAR)
+        ) AS pieces
+    FROM deduped
+    JOIN normalized ON normalized.source_idx = deduped.source_idx AND normalized.source_row = deduped.source_row
+    WHERE first_source_idx = deduped.source_idx AND first_source_row = deduped.source_row
 )
-SELECT later, earlier, similarity
-FROM pairs
-WHERE similarity >= CAST($threshold AS DOUBLE)
-ORDER BY later, earlier;
+SELECT source_idx, source_row, is_task, pieces
+FROM sets
+ORDER BY source_idx, source_row;

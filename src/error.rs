@@ -367,6 +367,15 @@ pub enum Error {
         source: Cause,
     },
 
+    /// A query that needs more memory than it may have.
+    #[error("query `{query}` {problem}")]
+    MemoryLimit {
+        /// The query's file name.
+        query: &'static str,
+        /// How much it needs, and how much it has.
+        problem: String,
+    },
+
     /// A query typed by the user that cannot be run.
     #[error("{message}")]
     Sql {
@@ -438,6 +447,9 @@ impl Error {
             }
             Error::FitDamaged { .. } => "put the file back, or start the fit over with `--fresh`".to_owned(),
             Error::Interrupted { .. } => "repeating the command goes on where it stopped".to_owned(),
+            Error::MemoryLimit { .. } => {
+                "pass a larger `--memory-limit`, or fewer `--threads`, which share it; what is finished is used again".to_owned()
+            }
             Error::Sql { message } => sql_hint(message)?.to_owned(),
             Error::Damaged { .. } => "`delia-build --force` with the same settings builds it again".to_owned(),
             _ => return None,

@@ -1,13 +1,9 @@
 //! The pipeline: one variant for each `queries/*.sql`, in the order in which they run, with its parameters.
 
-use std::sync::Arc;
-
-use arrow::array::ListArray;
-use arrow::datatypes::UInt64Type;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::scalar::ScalarValue;
 
-use crate::config::{DedupeOn, NearConfig, Order, Shingle};
+use crate::config::{DedupeOn, Order, Shingle};
 use crate::error::Result;
 use crate::sample::Kind;
 use crate::tables::lift;
@@ -48,15 +44,9 @@ queries! {
     /// The first of equal samples stays.
     DedupeExact = "20_dedupe_exact.sql",
     /// The rows that are compared, as sets of pieces.
-    Shingles = "25_shingles.sql",
-    /// The pieces that many rows have.
-    FrequentShingles = "26_frequent_shingles.sql",
-    /// Keys by which near-duplicates find each other.
-    NearKeys = "28_near_keys.sql",
-    /// The pairs that are near-duplicates.
     DedupeNear = "30_dedupe_near.sql",
-    /// The rows that go as near-duplicates.
-    NearDuplicates = "35_near_duplicates.sql",
+    /// The pieces that many rows have.
+    FrequentPieces = "32_frequent_pieces.sql",
     /// The pool, and what is set aside to measure on.
     HoldOut = "45_hold_out.sql",
     /// The diverse samples to use.
@@ -128,54 +118,23 @@ pub fn dedupe_exact() -> Bound {
     bound(Query::DedupeExact, vec![])
 }
 
-/// `25_shingles.sql`
-pub fn shingles(on: DedupeOn, shingle: Shingle) -> Bound {
+/// `30_dedupe_near.sql`
+pub fn dedupe_near(on: DedupeOn, shingle: Shingle) -> Bound {
     let parameters = vec![
         ("on", ScalarValue::from(on.name())),
         ("shingle", ScalarValue::from(shingle.to_string())),
     ];
-    bound(Query::Shingles, parameters)
+    bound(Query::DedupeNear, parameters)
 }
 
-/// `26_frequent_shingles.sql`
-pub fn frequent_shingles(n_sampled: u64, rows_above: u64, most: u64) -> Bound {
+/// `32_frequent_pieces.sql`
+pub fn frequent_pieces(n_sampled: u64, rows_above: u64, most: u64) -> Bound {
     let parameters = vec![
         ("n_sampled", count(n_sampled)),
         ("rows_above", count(rows_above)),
         ("most", count(most)),
     ];
-    bound(Query::FrequentShingles, parameters)
-}
-
-/// `28_near_keys.sql`; `frequent` is what [`frequent_shingles`] found.
-pub fn near_keys(near: &NearConfig, threshold: f64, frequent: Vec<u64>, seed: u64) -> Bound {
-    let frequent = [Some(frequent.into_iter().map(Some))];
-    let frequent = ListArray::from_iter_primitive::<UInt64Type, _, _>(frequent);
-    let parameters = vec![
-        ("method", ScalarValue::from(near.method.name())),
-        ("threshold", ScalarValue::from(threshold)),
-        ("frequent", ScalarValue::List(Arc::new(frequent))),
-        ("permutations", count(near.permutations.into())),
-        (
-            "rows",
-            count(near.rows_per_band(threshold).unwrap_or(1).into()),
-        ),
-        ("seed", ScalarValue::from(seed)),
-    ];
-    bound(Query::NearKeys, parameters)
-}
-
-/// `30_dedupe_near.sql`
-pub fn dedupe_near(threshold: f64) -> Bound {
-    bound(
-        Query::DedupeNear,
-        vec![("threshold", ScalarValue::from(threshold))],
-    )
-}
-
-/// `35_near_duplicates.sql`
-pub fn near_duplicates() -> Bound {
-    bound(Query::NearDuplicates, vec![])
+    bound(Query::FrequentPieces, parameters)
 }
 
 /// `45_hold_out.sql`, setting `n_rows` aside.

@@ -55,7 +55,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.flags.general.completions {
         Some(shell) => talk::complete::<Arguments>(shell),
-        None => engine::run(arguments.flags.engine(), INTERRUPTED, || build(arguments)),
+        None => engine::run(arguments.flags.general.threads(), INTERRUPTED, || {
+            build(arguments)
+        }),
     }
 }
 
@@ -79,7 +81,7 @@ async fn build(arguments: Arguments) -> anyhow::Result<()> {
     };
     let bar = build_progress::bar(arguments.flags.general.quiet);
     let engine = arguments.flags.engine();
-    let report = build::build(&config, &arguments.out, permissions, engine, &|progress| {
+    let report = build::build(&config, &arguments.out, permissions, &engine, &|progress| {
         build_progress::show(&bar, &progress)
     })
     .await;

@@ -52,7 +52,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.flags.general.completions {
         Some(shell) => talk::complete::<Arguments>(shell),
-        None => engine::run(arguments.flags.engine(), "interrupted", || query(arguments)),
+        None => engine::run(arguments.flags.general.threads(), "interrupted", || {
+            query(arguments)
+        }),
     }
 }
 
@@ -64,7 +66,7 @@ async fn query(arguments: Arguments) -> anyhow::Result<()> {
         arguments.format
     };
     let sql = statements(arguments.sql, arguments.file.as_deref())?;
-    let tables = sql::open(&folder, arguments.flags.engine(), &std::env::temp_dir()).await?;
+    let tables = sql::open(&folder, &arguments.flags.engine(), &std::env::temp_dir()).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for plan in tables.plan(&sql).await? {
         let mut rows = sql::run(plan).await?;

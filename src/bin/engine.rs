@@ -1,9 +1,12 @@
-//! How the binaries that query run: on an engine with so many threads, to the end or to Ctrl-C.
+//! How the binaries that query run: on so many threads, to the end or to Ctrl-C.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
+use bytesize::ByteSize;
 use delia::tables::Engine;
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::talk::{General, fail, use_threads};
 
@@ -12,6 +15,9 @@ const PANICKED: u8 = 101;
 
 /// The exit code of a command that was interrupted.
 const INTERRUPTED: u8 = 130;
+
+/// Rows in a batch: small enough that a sort can spill in many steps.
+const BATCH_ROWS: usize = 2_048;
 
 /// The stack of a worker: deep query plans are walked recursively.
 const STACK_BYTES: usize = 8 << 20;
@@ -22,6 +28,16 @@ pub(crate) struct EngineFlags {
     #[command(flatten)]
     pub(crate) general: General,
 
+    /// Memory for rows that are sorted, joined or compared; what needs more goes to disk [default: half of the machine's]
+    ///
+    /// Such as `4GB` or `512MiB`. The process needs up to 300 MB besides. It changes the speed, never the result.
+    #[arg(long, value_name = "SIZE", value_parser = memory_limit)]
+    memory_limit: Option<usize>,
+
+    /// Folder for what does not fit in memory [default: one of the command's own]
+    #[arg(long, value_name = "DIR")]
+    temp_dir: Option<PathBuf>,
+
     /// Rows in a batch of the engine; they change memory and speed, never the result
     #[arg(long, value_name = "ROWS", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
     batch_rows: Option<u32>,
@@ -30,30 +46,52 @@ pub(crate) struct EngineFlags {
 impl EngineFlags {
     /// How much of the machine to use.
     pub(crate) fn engine(&self) -> Engine {
-        let machine = Engine::of_machine();
         Engine {
             threads: self.general.threads(),
-            batch_rows: self
-                .batch_rows
-                .map_or(machine.batch_rows, |rows| rows as usize),
+            batch_rows: self.batch_rows.map_or(BATCH_ROWS, |rows| rows as usize),
+            memory_bytes: self.memory_limit.unwrap_or_else(half_of_memory),
+            temp_dir: self.temp_dir.clone(),
         }
     }
+}
+
+fn memory_limit(text: &str) -> Result<usize, String> {
+    let size: ByteSize = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no size such as 4GB or 512MiB"))?;
+    let bytes = usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    if bytes < Engine::MIN_MEMORY_BYTES {
+        let least = ByteSize(Engine::MIN_MEMORY_BYTES as u64);
+        return Err(format!("the least is {least}, got `{text}`"));
+    }
+    Ok(bytes)
+}
+
+/// Half of what the machine has, or the container.
+fn half_of_memory() -> usize {
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(memory);
+    let total = system
+        .cgroup_limits()
+        .map_or(system.total_memory(), |limits| limits.total_memory);
+    let half = usize::try_from(total / 2).unwrap_or(usize::MAX);
+    half.max(Engine::MIN_MEMORY_BYTES)
 }
 
 /// Runs a command to its end, or to Ctrl-C, and says how it ended.
 ///
 /// The command has a thread of its own: however long it computes without a pause, Ctrl-C is heard.
 pub(crate) fn run<F>(
-    engine: Engine,
+    threads: usize,
     interrupted: &str,
     command: impl FnOnce() -> F + Send + 'static,
 ) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    use_threads(engine.threads);
+    use_threads(threads);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(engine.threads)
+        .worker_threads(threads)
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build();

@@ -68,7 +68,7 @@ pub async fn build(
     config: &BuildConfig,
     out: &Path,
     permissions: Permissions,
-    engine: Engine,
+    engine: &Engine,
     progress: &dyn Fn(Progress),
 ) -> Result<BuildReport> {
     let started = Instant::now();
@@ -93,6 +93,7 @@ pub async fn build(
     let session = session(engine, &folder.stages())?;
     let mut line = Line {
         config,
+        engine,
         out,
         stages: Stages {
             session: &session,
@@ -127,6 +128,7 @@ pub async fn build(
 /// The production line: the session with the tables made so far.
 struct Line<'a> {
     config: &'a BuildConfig,
+    engine: &'a Engine,
     out: &'a Path,
     stages: Stages<'a>,
     /// In the order task, diverse, held out; a source's place is its `source_idx`.
@@ -174,7 +176,7 @@ impl Line<'_> {
         self.normalize(Kind::HeldOut).await?;
         let deduped = self.dedupe().await?;
         let near = self.dedupe_near(&deduped).await?;
-        let pool = self.hold_out(&deduped, near.as_ref()).await?;
+        let pool = self.hold_out(&deduped, &near).await?;
         let pools = self
             .count("pool", Expr::Not(Box::new(col("held_out"))))
             .await?;
@@ -226,19 +228,25 @@ impl Line<'_> {
     }
 
     /// The rows that go as near-duplicates, in the table `near`.
-    async fn dedupe_near(&self, deduped: &Stage) -> Result<Option<Stage>> {
+    async fn dedupe_near(&self, deduped: &Stage) -> Result<Stage> {
         let near = &self.config.near;
         let Some(threshold) = near.threshold else {
-            near::none(&self.stages)?;
-            return Ok(None);
+            return near::none(&self.stages).await;
         };
-        let seed = self.config.seed;
-        near::find(&self.stages, near, threshold, seed, deduped, self.progress)
-            .await
-            .map(Some)
+        let (seed, bytes_max) = (self.config.seed, self.engine.memory_bytes / 2);
+        near::find(
+            &self.stages,
+            near,
+            threshold,
+            seed,
+            bytes_max,
+            deduped,
+            self.progress,
+        )
+        .await
     }
 
-    async fn hold_out(&self, deduped: &Stage, near: Option<&Stage>) -> Result<Stage> {
+    async fn hold_out(&self, deduped: &Stage, near: &Stage) -> Result<Stage> {
         let n_first: u64 = self.count_first(Kind::Diverse).await?.values().sum();
         let n_near: u64 = self.count("near", lit(true)).await?.values().sum();
         let n_kept = n_first - n_near;
@@ -246,9 +254,12 @@ impl Line<'_> {
             .config
             .held_out_diverse
             .min(n_kept / MIN_POOL_PER_HELD_OUT);
-        let near = near.map_or("none", |stage| stage.key.as_str());
-        self.run("pool", &queries::hold_out(n_rows), &[&deduped.key, near])
-            .await
+        self.run(
+            "pool",
+            &queries::hold_out(n_rows),
+            &[&deduped.key, &near.key],
+        )
+        .await
     }
 
     async fn interleave(&self, drawn: &Drawn, deduped: &Stage, pool: &Stage) -> Result<()> {

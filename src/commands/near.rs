@@ -1,26 +1,31 @@
-//! Near-duplicates: which rows go, from the pairs that are similar.
+//! Near-duplicates: which rows go, decided in one reading of their sets, in the order in which they come.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, Float64Array, Int64Array};
-use arrow::datatypes::{Float64Type, Int64Type, UInt64Type};
+use arrow::array::{AsArray, Float64Array, Int64Array, RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
 
 use crate::config::{NearConfig, NearMethod};
 use crate::error::Result;
-use crate::queries::{self, Bound};
+use crate::queries::{self, Query};
+use crate::shards::FileWriter;
+use crate::tables::{Bands, FirstCome, Keys, RarePrefix, lift, members};
 
 use super::build::Progress;
-use super::stages::{Stage, Stages, each_batch, register_columns};
+use super::stages::{Stage, Stages, each_batch};
 
-/// Rows in which pieces are counted, to see which are frequent.
-const SAMPLED_ROWS: u64 = 16_384;
-/// A piece in more of them than this is frequent: pairs are looked for by other pieces first.
+/// One row in so many is looked at to see which pieces are frequent. On a million generated rows a better count than this saves
+/// no time, one of an eighth as many rows doubles it.
+const ROWS_PER_SAMPLED: u64 = 16;
+/// Rows that are looked at for this, at the least.
+const MIN_SAMPLED: u64 = 16_384;
+/// A piece in more of them than this is frequent: similar rows are looked for by other pieces first.
 const FREQUENT_ROWS: u64 = 2;
 /// Frequent pieces told apart by how frequent they are; the rest counts as rare, which costs time and loses nothing.
-const MOST_FREQUENT: u64 = 65_536;
+const MOST_FREQUENT: u64 = 1 << 20;
 
-/// Finds the rows that are near-duplicates of earlier ones, and leaves them as the table `near`.
+/// Finds the rows that are near-duplicates of earlier ones, and leaves them as the table `near`. The index of the rows that
+/// stay holds at most `bytes_max` at a time.
 ///
 /// # Errors
 /// When a query fails.
@@ -29,163 +34,135 @@ pub(super) async fn find(
     config: &NearConfig,
     threshold: f64,
     seed: u64,
+    bytes_max: usize,
     deduped: &Stage,
     progress: &dyn Fn(Progress),
 ) -> Result<Stage> {
-    let run = async |table, query: Bound, inputs: &[&str]| {
-        progress(Progress::Query(query.query.file()));
-        let stage = stages.run(&query, inputs).await?;
-        stages.register(table, std::slice::from_ref(&stage)).await?;
-        Ok::<Stage, crate::error::Error>(stage)
-    };
-    let query = queries::shingles(config.on, config.shingle);
-    let shingled = run("shingled", query, &[&deduped.key]).await?;
-    let frequent = match config.method {
-        NearMethod::Exact => frequent(stages, progress).await?,
-        NearMethod::Minhash => Vec::new(),
-    };
-    let query = queries::near_keys(config, threshold, frequent, seed);
-    let keys = run("near_keys", query, &[&shingled.key]).await?;
-    let query = queries::dedupe_near(threshold);
-    let pairs = run("pairs", query.clone(), &[&shingled.key, &keys.key]).await?;
-    let mut gone = FirstCome::default();
-    let rows = stages.rows("pairs", &["later", "earlier"]).await?;
-    each_batch(rows, &query, |batch| {
-        let number = |column: &str| batch[column].as_primitive::<Int64Type>();
-        let (later, earlier) = (number("later"), number("earlier"));
-        let similarity = batch["similarity"].as_primitive::<Float64Type>();
-        for row in 0..batch.num_rows() {
-            gone.pair(later.value(row), earlier.value(row), similarity.value(row));
-        }
-        Ok(())
-    })
-    .await?;
-    let gone = gone.into_rows();
-    let column = |of: fn(&Gone) -> i64| Arc::new(gone.iter().map(of).collect::<Int64Array>());
-    let similarity: Float64Array = gone.iter().map(|gone| gone.similarity).collect();
-    let columns = [
-        ("nth", column(|gone| gone.nth) as _),
-        ("kept", column(|gone| gone.kept) as _),
-        ("similarity", Arc::new(similarity) as _),
-    ];
-    register_columns(stages.session, "gone", columns)?;
-    run("near", queries::near_duplicates(), &[&pairs.key]).await
+    progress(Progress::Query(Query::DedupeNear.file()));
+    let query = queries::dedupe_near(config.on, config.shingle);
+    let sets = stages.run(&query, &[&deduped.key]).await?;
+    let decides = format!(
+        "{threshold} {:?} {} {seed}",
+        config.method, config.permutations
+    );
+    let (schema, inputs) = (schema(), [sets.key.as_str(), &decides]);
+    let near = stages.make("near", &inputs, &schema, async |near| {
+        let keys = match config.method {
+            NearMethod::Exact => Keys::Rarest(rarest(stages, threshold, &sets, progress).await?),
+            NearMethod::Minhash => Keys::Bands(Bands::new(
+                config.permutations as usize,
+                config.rows_per_band(threshold).unwrap_or(1) as usize,
+                seed,
+            )),
+        };
+        first_come(
+            stages,
+            &sets,
+            FirstCome::new(threshold, keys, bytes_max),
+            near,
+        )
+    });
+    let near = near.await?;
+    stages.register("near", std::slice::from_ref(&near)).await?;
+    Ok(near)
 }
 
-/// The frequent pieces, the most frequent last.
-async fn frequent(stages: &Stages<'_>, progress: &dyn Fn(Progress)) -> Result<Vec<u64>> {
-    let query = queries::frequent_shingles(SAMPLED_ROWS, FREQUENT_ROWS, MOST_FREQUENT);
-    progress(Progress::Query(query.query.file()));
+/// What chooses the pieces that few rows have.
+async fn rarest(
+    stages: &Stages<'_>,
+    threshold: f64,
+    sets: &Stage,
+    progress: &dyn Fn(Progress),
+) -> Result<RarePrefix> {
+    progress(Progress::Query(Query::FrequentPieces.file()));
+    stages.register("sets", std::slice::from_ref(sets)).await?;
+    let n_sampled = MIN_SAMPLED.max(stages.n_rows(sets)? / ROWS_PER_SAMPLED);
+    let query = queries::frequent_pieces(n_sampled, FREQUENT_ROWS, MOST_FREQUENT);
     let mut pieces = Vec::new();
     each_batch(query.plan(stages.session).await?, &query, |batch| {
-        pieces.extend(batch["shingle"].as_primitive::<UInt64Type>().values());
+        pieces.extend(batch["piece"].as_primitive::<UInt64Type>().values());
         Ok(())
     })
     .await?;
-    Ok(pieces)
+    Ok(RarePrefix::new(threshold, pieces))
 }
 
-/// A row that goes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Gone {
-    nth: i64,
-    /// The row that stays in its stead.
-    kept: i64,
-    similarity: f64,
-}
-
-/// First come, first kept: a row goes exactly when an earlier row that stays is as similar to it as the threshold.
-#[derive(Default)]
-struct FirstCome {
-    gone: HashMap<i64, Gone>,
-}
-
-impl FirstCome {
-    /// Takes a pair; those of a later row follow those of all rows before it.
-    fn pair(&mut self, later: i64, earlier: i64, similarity: f64) {
-        let (kept, similarity) = match self.gone.get(&earlier) {
-            None => (earlier, similarity),
-            // The same set: what made the first one go makes this one go.
-            Some(same) if similarity == 1.0 => (same.kept, same.similarity),
-            Some(_) => return,
-        };
-        let found = Gone {
-            nth: later,
-            kept,
-            similarity,
-        };
-        let known = self.gone.entry(later).or_insert(found);
-        // The most similar row that stays is the evidence, the first of equals.
-        if similarity > known.similarity {
-            *known = found;
+/// Offers the sets in order, over and over while the index has no room for all, and writes down those that go.
+fn first_come(
+    stages: &Stages<'_>,
+    sets: &Stage,
+    mut first_come: FirstCome,
+    near: &mut FileWriter,
+) -> Result<()> {
+    // The place of every row by its number.
+    let mut places: Vec<(i64, u64)> = Vec::new();
+    loop {
+        let mut nth = 0;
+        for batch in stages.read(sets)? {
+            let batch = batch?;
+            let sources = batch["source_idx"].as_primitive::<Int64Type>();
+            let rows = batch["source_row"].as_primitive::<UInt64Type>();
+            let is_task = batch["is_task"].as_boolean();
+            let mut gone = Vec::new();
+            for row in 0..batch.num_rows() {
+                if nth == places.len() {
+                    places.push((sources.value(row), rows.value(row)));
+                }
+                let set = members(&batch["pieces"], row).unwrap_or_default();
+                if let Some(similar) = first_come.offer(set, is_task.value(row)) {
+                    gone.push((places[nth], places[similar.kept], similar.similarity));
+                }
+                nth += 1;
+            }
+            near.push(evidence(&gone)?)?;
+        }
+        if !first_come.another_pass() {
+            return Ok(());
         }
     }
+}
 
-    /// The rows that go, in order.
-    fn into_rows(self) -> Vec<Gone> {
-        let mut gone: Vec<Gone> = self.gone.into_values().collect();
-        gone.sort_unstable_by_key(|gone| gone.nth);
-        gone
-    }
+/// Rows that go, with the row that stays in the stead of each.
+type Gone = ((i64, u64), (i64, u64), f64);
+
+fn evidence(gone: &[Gone]) -> Result<RecordBatch> {
+    let sources = |of: fn(&Gone) -> i64| Arc::new(gone.iter().map(of).collect::<Int64Array>());
+    let rows = |of: fn(&Gone) -> u64| Arc::new(gone.iter().map(of).collect::<UInt64Array>());
+    let similarity = gone.iter().map(|(_, _, similarity)| *similarity);
+    let batch = RecordBatch::try_new(
+        schema(),
+        vec![
+            sources(|(row, _, _)| row.0),
+            rows(|(row, _, _)| row.1),
+            sources(|(_, kept, _)| kept.0),
+            rows(|(_, kept, _)| kept.1),
+            Arc::new(similarity.collect::<Float64Array>()),
+        ],
+    );
+    batch.map_err(|error| lift("near")(error.into()))
+}
+
+/// The table `near`.
+fn schema() -> SchemaRef {
+    let field = |name: &str, data_type| Field::new(name, data_type, false);
+    Arc::new(Schema::new(vec![
+        field("source_idx", DataType::Int64),
+        field("source_row", DataType::UInt64),
+        field("kept_source_idx", DataType::Int64),
+        field("kept_row", DataType::UInt64),
+        field("similarity", DataType::Float64),
+    ]))
 }
 
 /// Makes `near` an empty table.
 ///
 /// # Errors
-/// When the session refuses it.
-pub(super) fn none(stages: &Stages<'_>) -> Result<()> {
-    let integers = || Arc::new(Int64Array::from(Vec::<i64>::new()));
-    let rows = || Arc::new(arrow::array::UInt64Array::from(Vec::<u64>::new()));
-    let columns = [
-        ("source_idx", integers() as _),
-        ("source_row", rows() as _),
-        ("kept_source_idx", integers() as _),
-        ("kept_row", rows() as _),
-        (
-            "similarity",
-            Arc::new(Float64Array::from(Vec::<f64>::new())) as _,
-        ),
-    ];
-    register_columns(stages.session, "near", columns)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gone(pairs: &[(i64, i64, f64)]) -> Vec<(i64, i64, f64)> {
-        let mut first_come = FirstCome::default();
-        for &(later, earlier, similarity) in pairs {
-            first_come.pair(later, earlier, similarity);
-        }
-        let rows = first_come.into_rows().into_iter();
-        rows.map(|gone| (gone.nth, gone.kept, gone.similarity))
-            .collect()
-    }
-
-    #[test]
-    fn only_a_row_that_stays_makes_another_go() {
-        // A chain: the middle goes, so the end stays.
-        assert_eq!(gone(&[(1, 0, 0.8), (2, 1, 0.9)]), [(1, 0, 0.8)]);
-        assert_eq!(
-            gone(&[(1, 0, 0.8), (2, 0, 0.8), (2, 1, 0.9)]),
-            [(1, 0, 0.8), (2, 0, 0.8)]
-        );
-    }
-
-    #[test]
-    fn the_most_similar_row_that_stays_is_the_evidence() {
-        assert_eq!(
-            gone(&[(5, 1, 0.8), (5, 2, 0.9), (5, 3, 0.9)]),
-            [(5, 2, 0.9)]
-        );
-    }
-
-    #[test]
-    fn a_row_goes_with_the_first_of_its_equals() {
-        assert_eq!(
-            gone(&[(1, 0, 0.85), (2, 1, 1.0), (4, 3, 1.0)]),
-            [(1, 0, 0.85), (2, 0, 0.85), (4, 3, 1.0)]
-        );
-    }
+/// When it cannot be written.
+pub(super) async fn none(stages: &Stages<'_>) -> Result<Stage> {
+    let schema = schema();
+    let near = stages
+        .make("near", &["none"], &schema, async |_| Ok(()))
+        .await?;
+    stages.register("near", std::slice::from_ref(&near)).await?;
+    Ok(near)
 }

@@ -34,7 +34,7 @@ pub struct SqlTables {
 ///
 /// # Errors
 /// [`Error::NoManifest`] for an unfinished build, [`Error::Damaged`] for a torn or missing file.
-pub async fn open(folder: &Path, engine: Engine, scratch: &Path) -> Result<SqlTables> {
+pub async fn open(folder: &Path, engine: &Engine, scratch: &Path) -> Result<SqlTables> {
     let manifest = Manifest::open(folder)?;
     let session = session(engine, scratch)?;
     let below = |prefix: &str| -> Vec<_> {

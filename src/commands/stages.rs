@@ -1,17 +1,21 @@
 //! Finished queries of an interrupted build are used again: each result is a file named after everything that decides it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use datafusion::datasource::file_format::options::ReadOptions;
 use datafusion::datasource::listing::{ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
 use futures::StreamExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 use url::Url;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::queries::Bound;
 use crate::shards::{FileEntry, FileWriter, Use};
 use crate::tables::lift;
@@ -36,35 +40,68 @@ impl Stages<'_> {
     /// # Errors
     /// When the query fails or its result cannot be written.
     pub(super) async fn run(&self, bound: &Bound, inputs: &[&str]) -> Result<Stage> {
+        let fingerprint = bound.fingerprint();
+        let decides = [&[fingerprint.as_str()], inputs].concat();
+        let name = bound.query.file().trim_end_matches(".sql");
+        let stage = self.stage(name, &decides);
+        if !stage.path.exists() {
+            write(self.session, bound, &stage.path, Use::Stage).await?;
+        }
+        Ok(stage)
+    }
+
+    /// Fills a file with rows, unless it is already there for just these `inputs`: everything that decides them.
+    ///
+    /// # Errors
+    /// Those of `fill`, or when the file cannot be written.
+    pub(super) async fn make(
+        &self,
+        name: &str,
+        inputs: &[&str],
+        schema: &SchemaRef,
+        fill: impl AsyncFnOnce(&mut FileWriter) -> Result<()>,
+    ) -> Result<Stage> {
+        let stage = self.stage(name, inputs);
+        if !stage.path.exists() {
+            let mut file = FileWriter::create(&stage.path, schema, Use::Stage)?;
+            fill(&mut file).await?;
+            file.finish()?;
+        }
+        Ok(stage)
+    }
+
+    fn stage(&self, name: &str, inputs: &[&str]) -> Stage {
         let mut hasher = blake3::Hasher::new();
-        for part in [env!("CARGO_PKG_VERSION"), &bound.fingerprint()]
-            .iter()
-            .chain(inputs)
-        {
+        for part in [&[env!("CARGO_PKG_VERSION")], inputs].concat() {
             hasher
                 .update(&(part.len() as u64).to_le_bytes())
                 .update(part.as_bytes());
         }
         let key = hasher.finalize().to_hex().to_string();
-        let path = self.folder.join(format!(
-            "{}-{}.parquet",
-            bound.query.file().trim_end_matches(".sql"),
-            &key[..16]
-        ));
-        if !path.exists() {
-            write(self.session, bound, &path, Use::Stage).await?;
-        }
-        Ok(Stage { path, key })
+        let path = self.folder.join(format!("{name}-{}.parquet", &key[..16]));
+        Stage { path, key }
     }
 
-    /// The rows of a table, ordered by these columns.
+    /// The rows of a stage, in its order.
     ///
     /// # Errors
-    /// When there is no such table or column.
-    pub(super) async fn rows(&self, table: &'static str, order: &[&str]) -> Result<DataFrame> {
-        let by = order.iter().map(|column| col(*column)).collect();
-        let rows = self.session.table(table).await;
-        rows.and_then(|rows| rows.sort_by(by)).map_err(lift(table))
+    /// When its file cannot be read.
+    pub(super) fn read(
+        &self,
+        stage: &Stage,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+        let path = stage.path.clone();
+        let batches = stage.open()?.build().map_err(broken(&path))?;
+        Ok(batches.map(move |batch| batch.map_err(|error| broken(&path)(error.into()))))
+    }
+
+    /// How many rows a stage has.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub(super) fn n_rows(&self, stage: &Stage) -> Result<u64> {
+        let n_rows = stage.open()?.metadata().file_metadata().num_rows();
+        Ok(u64::try_from(n_rows).unwrap_or(0))
     }
 
     /// Makes the rows of these stages a table.
@@ -74,6 +111,21 @@ impl Stages<'_> {
     pub(super) async fn register(&self, table: &'static str, stages: &[Stage]) -> Result<()> {
         let paths: Vec<_> = stages.iter().map(|stage| stage.path.clone()).collect();
         register(self.session, table, &paths).await
+    }
+}
+
+impl Stage {
+    fn open(&self) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+        let file = File::open(&self.path).map_err(Error::read(&self.path))?;
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(broken(&self.path))
+    }
+}
+
+fn broken(path: &Path) -> impl FnOnce(ParquetError) -> Error {
+    let path = path.to_owned();
+    move |error| Error::Parquet {
+        path,
+        source: error.into(),
     }
 }
 

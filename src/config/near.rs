@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+/// Usual among those who clean instruction sets.
+const DEFAULT_THRESHOLD: f64 = 0.8;
 /// Places of a MinHash signature.
 const DEFAULT_PERMUTATIONS: u32 = 128;
 /// The most there may be; more cost time and find nothing more.
@@ -93,14 +95,19 @@ impl NearConfig {
 }
 
 /// The similarity from which on rows are near-duplicates, or `off`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "NearText", into = "NearText")]
 pub enum Near {
     /// None are.
-    #[default]
     Off,
     /// From this Jaccard similarity on.
     From(f64),
+}
+
+impl Default for Near {
+    fn default() -> Near {
+        Near::From(DEFAULT_THRESHOLD)
+    }
 }
 
 impl FromStr for Near {

@@ -57,9 +57,9 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
 
-    /// Jaccard similarity from which on a row goes as a near-duplicate of an earlier one, or `off` [default: off]
+    /// Jaccard similarity from which on a row goes as a near-duplicate of an earlier one, or `off` [default: 0.8]
     ///
-    /// 0.8 is usual. Texts are compared as sets of pieces; every pair is verified. Task rows never go, a diverse row near a task row does.
+    /// Texts are compared as sets of pieces; every pair is verified. Task rows never go, a diverse row near a task row does.
     #[arg(long, value_name = "X|off")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub near: Option<Near>,

@@ -26,6 +26,9 @@ const ROWS_PER_GROUP: usize = 2_048;
 /// brings nothing.
 const GROUPS_IN_FLIGHT: usize = 8;
 
+/// Bytes that wait to be encoded, whatever the row groups' number: long texts must not add up.
+const BYTES_IN_FLIGHT: usize = 32 << 20;
+
 /// What a file is written for, which decides how hard it is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
@@ -130,6 +133,7 @@ pub struct FileWriter {
     factory: ArrowRowGroupWriterFactory,
     file: SerializedFileWriter<HashingFile>,
     waiting: Vec<RecordBatch>,
+    n_bytes_waiting: usize,
     n_groups: usize,
     n_rows: u64,
 }
@@ -163,6 +167,7 @@ impl FileWriter {
             factory,
             file,
             waiting: Vec::new(),
+            n_bytes_waiting: 0,
             n_groups: 0,
             n_rows: 0,
         })
@@ -183,8 +188,9 @@ impl FileWriter {
             .push_batch(batch)
             .map_err(|error| lift(&self.path, error.into()))?;
         while let Some(group) = self.groups.next_completed_batch() {
+            self.n_bytes_waiting += group.get_array_memory_size();
             self.waiting.push(group);
-            if self.waiting.len() == GROUPS_IN_FLIGHT {
+            if self.waiting.len() == GROUPS_IN_FLIGHT || self.n_bytes_waiting >= BYTES_IN_FLIGHT {
                 self.write_waiting()?;
             }
         }
@@ -225,6 +231,7 @@ impl FileWriter {
             .collect();
         self.n_groups += self.waiting.len();
         self.waiting.clear();
+        self.n_bytes_waiting = 0;
         for chunks in encoded {
             self.append(chunks)
                 .map_err(|error| lift(&self.path, error))?;

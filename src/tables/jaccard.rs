@@ -6,7 +6,7 @@ use arrow::array::{Array, Float64Array};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 
-use super::shingles::{set_type, slices};
+use super::shingles::{members, set_type};
 
 pub(super) fn function() -> ScalarUDF {
     create_udf(
@@ -18,7 +18,7 @@ pub(super) fn function() -> ScalarUDF {
             let columns = ColumnarValue::values_to_arrays(arguments)?;
             let similarities: Float64Array = (0..columns[0].len())
                 .map(|row| {
-                    let (a, b) = (slices(&columns[0], row)?, slices(&columns[1], row)?);
+                    let (a, b) = (members(&columns[0], row)?, members(&columns[1], row)?);
                     Some(jaccard(a, b))
                 })
                 .collect();

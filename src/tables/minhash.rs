@@ -1,79 +1,38 @@
-//! `minhash_bands(set, permutations, rows, seed)`: keys that similar sets are likely to share (MinHash: Broder 1997; bands:
-//! Indyk and Motwani 1998).
+//! Keys that similar sets are likely to share (MinHash: Broder 1997; bands: Indyk and Motwani 1998).
 //!
 //! A set's signature holds, for each of so many seeded hash functions, the least hash of its members; two signatures agree in
 //! a place with the probability of the sets' Jaccard similarity. The signature is cut into bands of `rows` places; the hash
 //! of a band and its number is a key. A rest that fills no band is left out.
 
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, ListBuilder, UInt64Builder};
-use arrow::datatypes::DataType;
-use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
-use datafusion::scalar::ScalarValue;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::shingles::{set_type, slices};
+/// Makes the keys of sets.
+#[derive(Debug)]
+pub struct Bands {
+    hashes: Permutations,
+    rows: usize,
+}
 
-pub(super) fn function() -> ScalarUDF {
-    create_udf(
-        "minhash_bands",
-        vec![
-            set_type(),
-            DataType::Int64,
-            DataType::Int64,
-            DataType::UInt64,
-        ],
-        set_type(),
-        Volatility::Immutable,
-        Arc::new(|arguments| {
-            let [
-                ColumnarValue::Scalar(permutations),
-                ColumnarValue::Scalar(rows),
-                ColumnarValue::Scalar(seed),
-            ] = &arguments[1..]
-            else {
-                return Err(DataFusionError::Execution(
-                    "minhash_bands takes the same permutations, rows and seed for all sets"
-                        .to_owned(),
-                ));
-            };
-            let size = |value: &ScalarValue| match value {
-                ScalarValue::Int64(Some(n)) if *n > 0 => Ok(*n as usize),
-                other => Err(DataFusionError::Execution(format!(
-                    "minhash_bands: a number above 0 is expected, got {other}"
-                ))),
-            };
-            let ScalarValue::UInt64(Some(seed)) = seed else {
-                return Err(DataFusionError::Execution(format!(
-                    "minhash_bands: {seed} is no seed"
-                )));
-            };
-            let hashes = Permutations::new(size(permutations)?, *seed);
-            let rows = size(rows)?;
-            let sets = arguments[0].to_array(1)?;
-            let mut keys = ListBuilder::new(UInt64Builder::new());
-            let mut signature = Vec::new();
-            for row in 0..sets.len() {
-                let Some(set) = slices(&sets, row) else {
-                    keys.append_null();
-                    continue;
-                };
-                hashes.signature(set, &mut signature);
-                for key in band_keys(&signature, rows) {
-                    keys.values().append_value(key);
-                }
-                keys.append(true);
-            }
-            Ok(ColumnarValue::Array(Arc::new(keys.finish()) as ArrayRef))
-        }),
-    )
+impl Bands {
+    /// Signatures of `permutations` places, bands of `rows`.
+    pub fn new(permutations: usize, rows: usize, seed: u64) -> Bands {
+        Bands {
+            hashes: Permutations::new(permutations, seed),
+            rows,
+        }
+    }
+
+    /// Puts the keys of a set into `keys`.
+    pub(super) fn of(&self, set: &[u64], keys: &mut Vec<u64>) {
+        keys.clear();
+        keys.extend(band_keys(&self.hashes.signature(set), self.rows));
+    }
 }
 
 /// Seeded hash functions `x ↦ (a·x + b) >> 32` with odd `a` (multiply-shift: Dietzfelbinger et al. 1997).
+#[derive(Debug)]
 struct Permutations {
     factors: Vec<u64>,
     summands: Vec<u64>,
@@ -89,9 +48,8 @@ impl Permutations {
     }
 
     /// The least hash of the members under each function.
-    fn signature(&self, set: &[u64], signature: &mut Vec<u32>) {
-        signature.clear();
-        signature.resize(self.factors.len(), u32::MAX);
+    fn signature(&self, set: &[u64]) -> Vec<u32> {
+        let mut signature = vec![u32::MAX; self.factors.len()];
         for member in set {
             let functions = self.factors.iter().zip(&self.summands);
             for (least, (factor, summand)) in signature.iter_mut().zip(functions) {
@@ -99,6 +57,7 @@ impl Permutations {
                 *least = (*least).min(hash as u32);
             }
         }
+        signature
     }
 }
 
@@ -135,11 +94,7 @@ mod tests {
                 set
             });
             let hashes = Permutations::new(n, seed);
-            let [a, b] = sets.each_ref().map(|set| {
-                let mut signature = Vec::new();
-                hashes.signature(set, &mut signature);
-                signature
-            });
+            let [a, b] = sets.each_ref().map(|set| hashes.signature(set));
             let equal = a.iter().zip(&b).filter(|(a, b)| a == b).count() as f64 / n as f64;
             let expected = jaccard(&sets[0], &sets[1]);
             let error = (expected * (1.0 - expected) / n as f64).sqrt();

@@ -7,59 +7,64 @@ mod draws_until;
 mod is_blank;
 mod is_placeholder;
 mod jaccard;
+mod memory;
 mod minhash;
+mod near_index;
 mod rare_prefix;
 mod raw;
 mod sample_id;
 mod seeded_hash;
-mod set_id;
 mod shingles;
 mod task_of_draw;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::{Error, Result};
 
-pub use raw::RawTable;
+use memory::Memory;
 
-/// Bytes of rows that sorts and joins may hold before they spill to disk. Measured on 2 cores: 330 MB of rows sort within
-/// 256 MB at 1,024 rows a batch, so this serves tens of gigabytes.
-const MEMORY_BYTES: usize = 4 << 30;
+pub use minhash::Bands;
+pub use near_index::{FirstCome, Keys, Similar};
+pub use rare_prefix::RarePrefix;
+pub use raw::RawTable;
+pub use shingles::members;
+
+/// Bytes a sort keeps back for the merge of what it spilled, at the most.
+const MERGE_BYTES_MAX: usize = 10 << 20;
 
 /// Spilled runs merged at a time; without a limit a merge of many runs needs more memory than the pool has.
 const MERGE_FAN_IN: usize = 8;
 
 /// How much of the machine a session uses. None of it changes what a query returns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine {
     /// Threads.
     pub threads: usize,
-    /// Rows in a batch.
+    /// Rows in a batch: small enough that a sort can spill in many steps.
     pub batch_rows: usize,
+    /// Bytes of rows that sorts and joins may hold before they spill to disk.
+    pub memory_bytes: usize,
+    /// Where they spill to; `None` for a place of the command's own.
+    pub temp_dir: Option<PathBuf>,
 }
 
 impl Engine {
-    /// All cores; batches small enough that a sort can spill in many steps.
-    pub fn of_machine() -> Engine {
-        Engine {
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-            batch_rows: 2_048,
-        }
-    }
+    /// The least memory that a build of a few rows runs in.
+    pub const MIN_MEMORY_BYTES: usize = 32 << 20;
 }
 
 /// A session with our functions. What does not fit in memory goes to `scratch`.
 ///
 /// # Errors
 /// When `scratch` cannot be used.
-pub fn session(engine: Engine, scratch: &Path) -> Result<SessionContext> {
+pub fn session(engine: &Engine, scratch: &Path) -> Result<SessionContext> {
+    let scratch = engine.temp_dir.as_deref().unwrap_or(scratch);
     let mut config = SessionConfig::new()
         .with_target_partitions(engine.threads)
         .with_batch_size(engine.batch_rows)
@@ -71,9 +76,13 @@ pub fn session(engine: Engine, scratch: &Path) -> Result<SessionContext> {
     // drops the column from a sort that is pushed below a join, and its own check refuses the plan.
     options.execution.collect_statistics = false;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // Every sort keeps this back for the merge of what it spilled; under a small limit that must not be all there is.
+    options.execution.sort_spill_reservation_bytes =
+        (engine.memory_bytes / 64).min(MERGE_BYTES_MAX);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_BYTES)))
+        .with_memory_pool(Arc::new(Memory::new(engine.memory_bytes)))
         .with_temp_file_path(scratch)
+        .with_max_temp_directory_size(u64::MAX)
         .with_max_spill_merge_fan_in(MERGE_FAN_IN)
         .build_arc()
         .map_err(lift("the session"))?;
@@ -91,11 +100,8 @@ pub fn functions() -> Vec<ScalarUDF> {
         is_blank::function(),
         is_placeholder::function(),
         jaccard::function(),
-        minhash::function(),
-        rare_prefix::function(),
         sample_id::function(),
         seeded_hash::function(),
-        set_id::function(),
         shingles::function(),
         task_of_draw::function(),
     ]
@@ -103,8 +109,14 @@ pub fn functions() -> Vec<ScalarUDF> {
 
 /// Turns an engine error into ours.
 pub fn lift(query: &'static str) -> impl FnOnce(DataFusionError) -> Error {
-    move |error| Error::Query {
-        query,
-        source: error.into(),
+    move |error| match error.find_root() {
+        DataFusionError::ResourcesExhausted(problem) => Error::MemoryLimit {
+            query,
+            problem: problem.clone(),
+        },
+        _ => Error::Query {
+            query,
+            source: error.into(),
+        },
     }
 }

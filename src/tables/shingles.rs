@@ -61,16 +61,26 @@ fn shingles<'a>(text: &str, kind: Shingle, scratch: &'a mut Scratch) -> &'a [u64
     words.clear();
     starts.clear();
     set.clear();
-    let composed = ComposingNormalizerBorrowed::new_nfkc().normalize(text);
-    let lower = composed.to_lowercase();
-    for word in lower.split_whitespace() {
-        if !words.is_empty() {
-            words.push(' ');
-        }
-        if let Shingle::Words(_) = kind {
-            starts.push(words.len());
-        }
-        words.push_str(word);
+    let of_words = matches!(kind, Shingle::Words(_));
+    if text.is_ascii() {
+        // Nothing to compose, and letters keep their length: most texts of most sources.
+        split_into(
+            text,
+            |c| matches!(c, '\t'..='\r' | ' '),
+            of_words,
+            words,
+            starts,
+        );
+        words.make_ascii_lowercase();
+    } else {
+        let composed = ComposingNormalizerBorrowed::new_nfkc().normalize(text);
+        split_into(
+            &composed.to_lowercase(),
+            char::is_whitespace,
+            of_words,
+            words,
+            starts,
+        );
     }
     let size = match kind {
         Shingle::Words(size) => size,
@@ -98,8 +108,27 @@ fn shingles<'a>(text: &str, kind: Shingle, scratch: &'a mut Scratch) -> &'a [u64
     set
 }
 
-/// The two sets in row `row` of two columns, or `None` where one is null.
-pub(super) fn slices(lists: &dyn Array, row: usize) -> Option<&[u64]> {
+/// Joins the words of a text by single spaces, and notes where they start.
+fn split_into(
+    text: &str,
+    is_space: impl Fn(char) -> bool,
+    notes_starts: bool,
+    words: &mut String,
+    starts: &mut Vec<usize>,
+) {
+    for word in text.split(is_space).filter(|word| !word.is_empty()) {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        if notes_starts {
+            starts.push(words.len());
+        }
+        words.push_str(word);
+    }
+}
+
+/// The set in row `row` of a column, or `None` where it is null.
+pub fn members(lists: &dyn Array, row: usize) -> Option<&[u64]> {
     let lists = lists.as_list::<i32>();
     if lists.is_null(row) {
         return None;
@@ -145,6 +174,21 @@ mod tests {
         assert_eq!(of("Hello", "word:3"), hashes(&["hello"]));
         assert_eq!(of("hé\u{a0}l", "char:5"), hashes(&["hé l"]));
         assert_eq!(of(" ", "word:3").len(), 1);
+    }
+
+    #[test]
+    fn ascii_is_split_as_any_text() {
+        let ascii: String = (0_u8..128).map(char::from).collect();
+        let text = format!("{ascii} A\u{b}b {ascii}");
+        let words: Vec<_> = text
+            .to_lowercase()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        let pieces: Vec<_> = words.iter().map(String::as_str).collect();
+        let mut expected = hashes(&pieces);
+        expected.dedup();
+        assert_eq!(of(&text, "word:1"), expected);
     }
 
     #[test]

@@ -159,7 +159,7 @@ fn what_is_compared_and_how_can_be_chosen() {
         dropped(&scratch).len()
     };
     assert_eq!(n_gone(&["--near", "0.8"]), 1);
-    assert_eq!(n_gone(&[]), 0, "off unless asked for");
+    assert_eq!(n_gone(&[]), 1, "0.8 unless something else is asked for");
     assert_eq!(n_gone(&["--near", "off"]), 0);
     assert_eq!(
         n_gone(&["--near", "0.8", "--dedupe-on", "sample"]),

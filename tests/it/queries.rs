@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use delia::config::{DedupeOn, NearConfig, Order, Shingle};
+use delia::config::{DedupeOn, Order, Shingle};
 use delia::queries::{self, Bound, Query};
 use delia::sample::Kind;
 
@@ -31,15 +31,11 @@ fn the_folder_lists_the_pipeline() {
 
 /// Every query with values for its parameters.
 fn all_bound() -> Vec<Bound> {
-    let near = NearConfig::new(None, None, None, None, None).expect("the defaults");
     vec![
         queries::normalize(0, Kind::Task),
         queries::dedupe_exact(),
-        queries::shingles(DedupeOn::Prompt, Shingle::Words(3)),
-        queries::frequent_shingles(1, 8, 1),
-        queries::near_keys(&near, 0.8, Vec::new(), 0),
-        queries::dedupe_near(0.8),
-        queries::near_duplicates(),
+        queries::dedupe_near(DedupeOn::Prompt, Shingle::Words(3)),
+        queries::frequent_pieces(1, 8, 1),
         queries::hold_out(0),
         queries::diversify(0),
         queries::interleave(Order::Strict, "1", 0),
