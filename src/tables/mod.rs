@@ -10,12 +10,16 @@ mod jaccard;
 mod memory;
 mod minhash;
 mod near_index;
+mod opening;
 mod rare_prefix;
 mod raw;
 mod sample_id;
 mod seeded_hash;
 mod shingles;
+mod spread;
 mod task_of_draw;
+mod token_count;
+mod word_cluster;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +38,7 @@ pub use near_index::{FirstCome, Keys, Similar};
 pub use rare_prefix::RarePrefix;
 pub use raw::RawTable;
 pub use shingles::members;
+pub use token_count::register_token_count;
 
 /// Bytes a sort keeps back for the merge of what it spilled, at the most.
 const MERGE_BYTES_MAX: usize = 10 << 20;
@@ -100,10 +105,13 @@ pub fn functions() -> Vec<ScalarUDF> {
         is_blank::function(),
         is_placeholder::function(),
         jaccard::function(),
+        opening::function(),
         sample_id::function(),
         seeded_hash::function(),
         shingles::function(),
+        spread::function(),
         task_of_draw::function(),
+        word_cluster::function(),
     ]
 }
 
