@@ -57,6 +57,12 @@ queries! {
     DedupeNear = "30_dedupe_near.sql",
     /// The rows that go as near-duplicates.
     NearDuplicates = "35_near_duplicates.sql",
+    /// The words in a row that rows measured on have.
+    HeldOutNgrams = "37_held_out_ngrams.sql",
+    /// The rows that share words in a row with them.
+    Overlaps = "38_overlaps.sql",
+    /// The rows that go because they are what is measured on.
+    Decontaminate = "40_decontaminate.sql",
     /// The pool, and what is set aside to measure on.
     HoldOut = "45_hold_out.sql",
     /// The diverse samples to use.
@@ -176,6 +182,31 @@ pub fn dedupe_near(threshold: f64) -> Bound {
 /// `35_near_duplicates.sql`
 pub fn near_duplicates() -> Bound {
     bound(Query::NearDuplicates, vec![])
+}
+
+/// `37_held_out_ngrams.sql`
+pub fn held_out_ngrams(words: u8) -> Bound {
+    bound(Query::HeldOutNgrams, vec![("words", count(words.into()))])
+}
+
+/// `38_overlaps.sql` for one kind of rows; `filter` is made of what [`held_out_ngrams`] found.
+pub fn overlaps(kind: Kind, words: u8, filter: &[u64]) -> Bound {
+    let filter = [Some(filter.iter().copied().map(Some))];
+    let filter = ListArray::from_iter_primitive::<UInt64Type, _, _>(filter);
+    let parameters = vec![
+        ("kind", ScalarValue::from(kind.name())),
+        ("words", count(words.into())),
+        ("filter", ScalarValue::List(Arc::new(filter))),
+    ];
+    bound(Query::Overlaps, parameters)
+}
+
+/// `40_decontaminate.sql` for one kind of rows.
+pub fn decontaminate(kind: Kind) -> Bound {
+    bound(
+        Query::Decontaminate,
+        vec![("kind", ScalarValue::from(kind.name()))],
+    )
 }
 
 /// `45_hold_out.sql`, setting `n_rows` aside.

@@ -24,6 +24,7 @@ use crate::tables::{Engine, RawTable, lift, session};
 
 use super::account;
 use super::allot::allot;
+use super::decontaminate::Decontamination;
 use super::near;
 use super::stages::{Stage, Stages, each_batch, register_columns};
 
@@ -129,7 +130,7 @@ struct Line<'a> {
     config: &'a BuildConfig,
     out: &'a Path,
     stages: Stages<'a>,
-    /// In the order task, diverse, held out; a source's place is its `source_idx`.
+    /// In the order task, diverse, held out, eval; a source's place is its `source_idx`.
     sources: Vec<Source>,
     /// The normalized rows of the sources read so far.
     normalized: Vec<(usize, Stage)>,
@@ -155,12 +156,16 @@ impl Line<'_> {
     async fn draw(&mut self) -> Result<Drawn> {
         self.register_sources(&BTreeMap::new())?;
         // The task rows first: how many are left decides how many diverse rows are due.
-        self.normalize(Kind::Task).await?;
-        self.dedupe().await?;
+        for kind in [Kind::Task, Kind::HeldOut, Kind::Eval] {
+            self.normalize(kind).await?;
+        }
+        let mut decontamination = self.decontaminate_tasks().await?;
+        self.dedupe(&decontamination).await?;
         let n_tasks = self.count_first(Kind::Task).await?.values().sum();
         if n_tasks == 0 {
+            let n_read = self.count("normalized", col("kind").eq(lit("task")));
             return Err(Error::NoTasks {
-                n_read: self.count("normalized", lit(true)).await?.values().sum(),
+                n_read: n_read.await?.values().sum(),
             });
         }
         let wanted = self.config.draws(n_tasks)?;
@@ -171,10 +176,13 @@ impl Line<'_> {
             .map(|source| source.with_default_rows(default_rows))
             .collect();
         self.normalize(Kind::Diverse).await?;
-        self.normalize(Kind::HeldOut).await?;
-        let deduped = self.dedupe().await?;
+        let deduped = self.dedupe(&decontamination).await?;
         let near = self.dedupe_near(&deduped).await?;
-        let pool = self.hold_out(&deduped, near.as_ref()).await?;
+        self.decontaminate(&mut decontamination, &deduped, near.as_ref())
+            .await?;
+        let pool = self
+            .hold_out(&deduped, near.as_ref(), &decontamination)
+            .await?;
         let pools = self
             .count("pool", Expr::Not(Box::new(col("held_out"))))
             .await?;
@@ -216,12 +224,50 @@ impl Line<'_> {
         self.stages.register("normalized", &stages).await
     }
 
-    async fn dedupe(&self) -> Result<Stage> {
-        let keys: Vec<_> = self
+    /// The keys of the normalized rows, those of one kind alone where one is named.
+    fn normalized_keys(&self, kind: Option<Kind>) -> Vec<&str> {
+        let stages = self.normalized.iter();
+        stages
+            .filter(|(idx, _)| kind.is_none_or(|kind| self.sources[*idx].kind == kind))
+            .map(|(_, stage)| stage.key.as_str())
+            .collect()
+    }
+
+    /// What task rows are compared with before they are counted; those that go are in the table `contaminated`.
+    async fn decontaminate_tasks(&self) -> Result<Decontamination> {
+        let held_out: Vec<_> = self
             .normalized
             .iter()
-            .map(|(_, stage)| stage.key.as_str())
+            .filter(|(idx, _)| matches!(self.sources[*idx].kind, Kind::HeldOut | Kind::Eval))
+            .map(|(_, stage)| stage)
             .collect();
+        let overlap = self.config.overlap;
+        let mut begun =
+            Decontamination::begin(&self.stages, overlap, &held_out, self.progress).await?;
+        let rows = self.normalized_keys(Some(Kind::Task));
+        begun
+            .compare(&self.stages, Kind::Task, &rows, self.progress)
+            .await?;
+        Ok(begun)
+    }
+
+    /// Adds the diverse rows that go to the table `contaminated`.
+    async fn decontaminate(
+        &self,
+        begun: &mut Decontamination,
+        deduped: &Stage,
+        near: Option<&Stage>,
+    ) -> Result<()> {
+        let mut rows = vec![deduped.key.as_str()];
+        rows.extend(near.map(|stage| stage.key.as_str()));
+        begun
+            .compare(&self.stages, Kind::Diverse, &rows, self.progress)
+            .await
+    }
+
+    async fn dedupe(&self, decontamination: &Decontamination) -> Result<Stage> {
+        let mut keys = self.normalized_keys(None);
+        keys.extend(decontamination.keys());
         self.run("deduped", &queries::dedupe_exact(), &keys).await
     }
 
@@ -238,17 +284,25 @@ impl Line<'_> {
             .map(Some)
     }
 
-    async fn hold_out(&self, deduped: &Stage, near: Option<&Stage>) -> Result<Stage> {
+    async fn hold_out(
+        &self,
+        deduped: &Stage,
+        near: Option<&Stage>,
+        decontamination: &Decontamination,
+    ) -> Result<Stage> {
         let n_first: u64 = self.count_first(Kind::Diverse).await?.values().sum();
         let n_near: u64 = self.count("near", lit(true)).await?.values().sum();
-        let n_kept = n_first - n_near;
+        let mut contaminated = self.count("contaminated", lit(true)).await?;
+        contaminated.retain(|&idx, _| self.sources[idx].kind == Kind::Diverse);
+        let n_kept = n_first - n_near - contaminated.values().sum::<u64>();
         let n_rows = self
             .config
             .held_out_diverse
             .min(n_kept / MIN_POOL_PER_HELD_OUT);
         let near = near.map_or("none", |stage| stage.key.as_str());
-        self.run("pool", &queries::hold_out(n_rows), &[&deduped.key, near])
-            .await
+        let mut inputs = vec![deduped.key.as_str(), near];
+        inputs.extend(decontamination.keys());
+        self.run("pool", &queries::hold_out(n_rows), &inputs).await
     }
 
     async fn interleave(&self, drawn: &Drawn, deduped: &Stage, pool: &Stage) -> Result<()> {

@@ -6,6 +6,8 @@ mod account;
 mod allot;
 #[cfg(feature = "build")]
 pub mod build;
+#[cfg(feature = "build")]
+mod decontaminate;
 #[cfg(feature = "fit")]
 pub mod fit;
 #[cfg(feature = "build")]

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 use super::{
-    BUNDLED_RECIPES, ColumnMap, DedupeOn, Exhausted, FitTable, Near, NearMethod, Order, Ratio,
-    Shingle, SourceEntry,
+    BUNDLED_RECIPES, ColumnMap, DedupeOn, Exhausted, FitTable, Near, NearMethod, Order, Overlap,
+    Ratio, Shingle, SourceEntry,
 };
 
 /// A recipe as written: every table and every key may be missing, none may be unknown.
@@ -99,6 +99,15 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special_token: Option<Vec<String>>,
 
+    /// Shared words in a row from which on a diverse row goes for overlapping with a held-out or eval row, or `off` [default: 8]
+    ///
+    /// Looked for in instruction, input and output, each for itself. Words that stand in more than half of the rows of a held-out or eval
+    /// source are the task's own wording and do not count. A row whose prompt equals a held-out or eval prompt goes in any
+    /// case. Task rows go only when what they ask about is held out.
+    #[arg(long, value_name = "WORDS|off")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap_ngram: Option<Overlap>,
+
     /// Diverse rows set aside to measure on; a pool gives at most a tenth [default: 500]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +138,13 @@ pub struct BuildTable {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held_out: Vec<SourceEntry>,
+
+    /// Benchmarks the model will be measured with: what overlaps with them stays out of the shards
+    ///
+    /// Read like other sources, but a response may be missing. Their rows are compared with, and used for nothing else.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub eval: Vec<SourceEntry>,
 }
 
 impl Recipe {
@@ -190,11 +206,13 @@ impl BuildTable {
             on_exhausted: flags.on_exhausted.or(self.on_exhausted),
             rows_per_shard: flags.rows_per_shard.or(self.rows_per_shard),
             special_token: flags.special_token.or(self.special_token),
+            overlap_ngram: flags.overlap_ngram.or(self.overlap_ngram),
             held_out_diverse: flags.held_out_diverse.or(self.held_out_diverse),
             map: list(flags.map, self.map),
             task: list(flags.task, self.task),
             diverse: list(flags.diverse, self.diverse),
             held_out: list(flags.held_out, self.held_out),
+            eval: list(flags.eval, self.eval),
         }
     }
 
@@ -203,6 +221,7 @@ impl BuildTable {
             .iter_mut()
             .chain(&mut self.diverse)
             .chain(&mut self.held_out)
+            .chain(&mut self.eval)
     }
 }
 

@@ -165,6 +165,9 @@ pub struct SourceRows {
     pub held_out: u64,
     /// Further times that used rows stand in the shards.
     pub repeats: u64,
+    /// Kept task rows that share words in a row with a held-out or eval row.
+    #[serde(default)]
+    pub overlaps: u64,
 }
 
 impl Manifest {

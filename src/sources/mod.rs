@@ -63,7 +63,7 @@ enum Origin {
     },
 }
 
-/// Finds every source a build names, in the order task, diverse, held out, and hashes the files.
+/// Finds every source a build names, in the order task, diverse, held out, eval, and hashes the files.
 ///
 /// With `accept_changed` a file may differ from the hash its recipe entry holds.
 ///
@@ -76,6 +76,7 @@ pub fn resolve(config: &BuildConfig, accept_changed: bool) -> Result<Vec<Source>
         (Kind::Task, &config.task),
         (Kind::Diverse, &config.diverse),
         (Kind::HeldOut, &config.held_out),
+        (Kind::Eval, &config.eval),
     ] {
         for entry in entries {
             sources.extend(resolve_entry(config, kind, entry, accept_changed)?);
@@ -99,6 +100,7 @@ pub fn freeze(sources: &[Source], folder: &Path) -> ResolvedEntries {
         task: entries(Kind::Task),
         diverse: entries(Kind::Diverse),
         held_out: entries(Kind::HeldOut),
+        eval: entries(Kind::Eval),
     }
 }
 
@@ -207,7 +209,7 @@ fn resolve_entry(
         path,
         blake3,
         licence: entry.licence.clone(),
-        columns: Columns::default(),
+        columns: Columns::for_kind(kind),
         origin,
     };
     match spec {
@@ -226,6 +228,17 @@ fn resolve_entry(
             families,
             rows,
         } => {
+            if rows.is_none() && matches!(kind, Kind::HeldOut | Kind::Eval) {
+                return Err(Error::Setting {
+                    key: if kind == Kind::Eval {
+                        "eval"
+                    } else {
+                        "held-out"
+                    },
+                    problem: format!("`{}` does not say how many rows", entry.path),
+                    hint: format!("`{}@500` draws that many", entry.path),
+                });
+            }
             let sampler = match is_for_base_model {
                 false => Sampler::new(config.seed, &families),
                 true => Sampler::for_base_model(config.seed, &families),

@@ -8,13 +8,17 @@ mod is_blank;
 mod is_placeholder;
 mod jaccard;
 mod minhash;
+mod ngrams;
 mod rare_prefix;
 mod raw;
+mod same_words;
 mod sample_id;
 mod seeded_hash;
 mod set_id;
+mod shared_ngrams;
 mod shingles;
 mod task_of_draw;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +32,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use crate::error::{Error, Result};
 
 pub use raw::RawTable;
+pub use shared_ngrams::{NgramFilter, ngram_filter};
 
 /// Bytes of rows that sorts and joins may hold before they spill to disk. Measured on 2 cores: 330 MB of rows sort within
 /// 256 MB at 1,024 rows a batch, so this serves tens of gigabytes.
@@ -92,12 +97,17 @@ pub fn functions() -> Vec<ScalarUDF> {
         is_placeholder::function(),
         jaccard::function(),
         minhash::function(),
+        ngrams::function(),
         rare_prefix::function(),
+        same_words::function(),
+        same_words::hash_function(),
         sample_id::function(),
         seeded_hash::function(),
         set_id::function(),
+        shared_ngrams::function(),
         shingles::function(),
         task_of_draw::function(),
+        words::function(),
     ]
 }
 

@@ -12,6 +12,8 @@ mod contract;
 /// The parity tests on a GPU, where there is one.
 #[cfg(feature = "cuda")]
 mod cuda;
+/// What is measured on stays out of the shards.
+mod decontaminate;
 /// `delia-fit`.
 mod fit;
 /// What happens when something is in the folder already.
