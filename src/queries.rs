@@ -55,8 +55,12 @@ queries! {
     NearKeys = "28_near_keys.sql",
     /// The pairs that are near-duplicates.
     DedupeNear = "30_dedupe_near.sql",
+    /// The rows that are compared by ROUGE-L, as words.
+    RougeLTexts = "31_rouge_l_texts.sql",
     /// The rows that go as near-duplicates.
     NearDuplicates = "35_near_duplicates.sql",
+    /// The rows that go as near-duplicates by ROUGE-L.
+    RougeLDuplicates = "36_rouge_l_duplicates.sql",
     /// The words in a row that rows measured on have.
     HeldOutNgrams = "37_held_out_ngrams.sql",
     /// The rows that share words in a row with them.
@@ -182,6 +186,19 @@ pub fn dedupe_near(threshold: f64) -> Bound {
 /// `35_near_duplicates.sql`
 pub fn near_duplicates() -> Bound {
     bound(Query::NearDuplicates, vec![])
+}
+
+/// `31_rouge_l_texts.sql`
+pub fn rouge_l_texts(on: DedupeOn) -> Bound {
+    bound(
+        Query::RougeLTexts,
+        vec![("on", ScalarValue::from(on.name()))],
+    )
+}
+
+/// `36_rouge_l_duplicates.sql`
+pub fn rouge_l_duplicates() -> Bound {
+    bound(Query::RougeLDuplicates, vec![])
 }
 
 /// `37_held_out_ngrams.sql`

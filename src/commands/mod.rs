@@ -13,6 +13,8 @@ pub mod fit;
 #[cfg(feature = "build")]
 mod near;
 #[cfg(feature = "build")]
+mod rouge_l;
+#[cfg(feature = "build")]
 pub mod sql;
 #[cfg(feature = "build")]
 mod stages;

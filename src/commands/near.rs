@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::queries::{self, Bound};
 
 use super::build::Progress;
+use super::rouge_l;
 use super::stages::{Stage, Stages, each_batch, register_columns};
 
 /// Rows in which pieces are counted, to see which are frequent.
@@ -32,6 +33,9 @@ pub(super) async fn find(
     deduped: &Stage,
     progress: &dyn Fn(Progress),
 ) -> Result<Stage> {
+    if config.method == NearMethod::RougeL {
+        return rouge_l::find(stages, config, threshold, deduped, progress).await;
+    }
     let run = async |table, query: Bound, inputs: &[&str]| {
         progress(Progress::Query(query.query.file()));
         let stage = stages.run(&query, inputs).await?;
@@ -42,7 +46,7 @@ pub(super) async fn find(
     let shingled = run("shingled", query, &[&deduped.key]).await?;
     let frequent = match config.method {
         NearMethod::Exact => frequent(stages, progress).await?,
-        NearMethod::Minhash => Vec::new(),
+        NearMethod::Minhash | NearMethod::RougeL => Vec::new(),
     };
     let query = queries::near_keys(config, threshold, frequent, seed);
     let keys = run("near_keys", query, &[&shingled.key]).await?;

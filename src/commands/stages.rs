@@ -36,6 +36,20 @@ impl Stages<'_> {
     /// # Errors
     /// When the query fails or its result cannot be written.
     pub(super) async fn run(&self, bound: &Bound, inputs: &[&str]) -> Result<Stage> {
+        let stage = self.place(bound, inputs);
+        if !stage.path.exists() {
+            write(self.session, bound, &stage.path, Use::Stage).await?;
+        }
+        Ok(stage)
+    }
+
+    /// Whether a file already holds the query's result for just these inputs.
+    pub(super) fn is_finished(&self, bound: &Bound, inputs: &[&str]) -> bool {
+        self.place(bound, inputs).path.exists()
+    }
+
+    /// Where the query's result for these inputs belongs.
+    fn place(&self, bound: &Bound, inputs: &[&str]) -> Stage {
         let mut hasher = blake3::Hasher::new();
         for part in [env!("CARGO_PKG_VERSION"), &bound.fingerprint()]
             .iter()
@@ -51,10 +65,7 @@ impl Stages<'_> {
             bound.query.file().trim_end_matches(".sql"),
             &key[..16]
         ));
-        if !path.exists() {
-            write(self.session, bound, &path, Use::Stage).await?;
-        }
-        Ok(Stage { path, key })
+        Stage { path, key }
     }
 
     /// The rows of a table, ordered by these columns.

@@ -60,6 +60,7 @@ pub struct BuildTable {
     /// Jaccard similarity from which on a row goes as a near-duplicate of an earlier one, or `off` [default: off]
     ///
     /// 0.8 is usual. Texts are compared as sets of pieces; every pair is verified. Task rows never go, a diverse row near a task row does.
+    /// With `--near-method rouge-l` it is the ROUGE-L F measure of their words; 0.7 is usual.
     #[arg(long, value_name = "X|off")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub near: Option<Near>,

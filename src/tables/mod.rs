@@ -11,6 +11,8 @@ mod minhash;
 mod ngrams;
 mod rare_prefix;
 mod raw;
+mod rouge_l;
+mod rouge_words;
 mod same_words;
 mod sample_id;
 mod seeded_hash;
@@ -32,6 +34,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use crate::error::{Error, Result};
 
 pub use raw::RawTable;
+pub use rouge_l::{Lcs, f_measure};
 pub use shared_ngrams::{NgramFilter, ngram_filter};
 
 /// Bytes of rows that sorts and joins may hold before they spill to disk. Measured on 2 cores: 330 MB of rows sort within
@@ -99,6 +102,8 @@ pub fn functions() -> Vec<ScalarUDF> {
         minhash::function(),
         ngrams::function(),
         rare_prefix::function(),
+        rouge_l::function(),
+        rouge_words::function(),
         same_words::function(),
         same_words::hash_function(),
         sample_id::function(),

@@ -34,6 +34,8 @@ mod readme;
 mod real_data;
 /// A fit that is stopped and goes on, and what its folder keeps when it fails.
 mod resume;
+/// Near-duplicates by ROUGE-L, beside Google's rouge_score.
+mod rouge_l;
 /// The same recipe gives the same bytes, however it is run.
 mod same_bytes;
 /// Every format, compression and column name a source may have.
