@@ -1,5 +1,7 @@
 //! The pipeline: one variant for each `queries/*.sql`, in the order in which they run, with its parameters.
 
+mod explained;
+
 use std::sync::Arc;
 
 use arrow::array::ListArray;
@@ -11,6 +13,8 @@ use crate::config::{DedupeOn, NearConfig, Order, Shingle};
 use crate::error::Result;
 use crate::sample::Kind;
 use crate::tables::lift;
+
+pub use explained::{Explained, Explanations};
 
 /// Declares the queries: the variant, its file, and the text compiled in.
 macro_rules! queries {
@@ -107,7 +111,9 @@ impl Bound {
             [] => Ok(plan),
             parameters => plan.with_param_values(parameters.to_vec()),
         });
-        bound.map_err(lift(self.query.file()))
+        let bound = bound.map_err(lift(self.query.file()))?;
+        explained::note(session, self, &bound).await?;
+        Ok(bound)
     }
 
     /// What decides the query's result, besides its input tables.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::prelude::{Expr, col, lit};
+use datafusion::prelude::{Expr, SessionContext, col, lit};
 
 use crate::config::BuildConfig;
 use crate::error::{Error, Result};
@@ -92,17 +92,7 @@ pub async fn build(
         folder.begin(&recipe)?;
     }
     let session = session(engine, &folder.stages())?;
-    let mut line = Line {
-        config,
-        out,
-        stages: Stages {
-            session: &session,
-            folder: folder.stages(),
-        },
-        sources,
-        normalized: Vec::new(),
-        progress,
-    };
+    let mut line = Line::new(config, out, &session, &folder, sources, progress);
     let drawn = line.draw().await?;
     if replaces {
         folder.clear()?;
@@ -126,7 +116,7 @@ pub async fn build(
 }
 
 /// The production line: the session with the tables made so far.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     config: &'a BuildConfig,
     out: &'a Path,
     stages: Stages<'a>,
@@ -138,22 +128,45 @@ struct Line<'a> {
 }
 
 /// How many rows of what are in the stream.
-struct Drawn {
-    n_tasks: u64,
+pub(super) struct Drawn {
+    pub(super) n_tasks: u64,
     /// For every diverse source its `source_idx`, the rows in its pool, and the rows drawn.
     allotment: Vec<(usize, u64, u64)>,
 }
 
 impl Drawn {
-    fn n_diverse(&self) -> u64 {
+    pub(super) fn n_diverse(&self) -> u64 {
         self.allotment.iter().map(|(_, _, n_draws)| n_draws).sum()
+    }
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn new(
+        config: &'a BuildConfig,
+        out: &'a Path,
+        session: &'a SessionContext,
+        folder: &OutFolder,
+        sources: Vec<Source>,
+        progress: &'a dyn Fn(Progress),
+    ) -> Line<'a> {
+        Line {
+            config,
+            out,
+            stages: Stages {
+                session,
+                folder: folder.stages(),
+            },
+            sources,
+            normalized: Vec::new(),
+            progress,
+        }
     }
 }
 
 impl Line<'_> {
     /// Everything before the first shard: reads, cleans, draws and orders. Leaves the tables `normalized`, `deduped`, `pool`,
     /// `ordered` and `sources`.
-    async fn draw(&mut self) -> Result<Drawn> {
+    pub(super) async fn draw(&mut self) -> Result<Drawn> {
         self.register_sources(&BTreeMap::new())?;
         // The task rows first: how many are left decides how many diverse rows are due.
         for kind in [Kind::Task, Kind::HeldOut, Kind::Eval] {
@@ -358,7 +371,7 @@ impl Line<'_> {
         Ok((0..).map(shard_name).zip(shards).collect())
     }
 
-    async fn manifest(
+    pub(super) async fn manifest(
         &self,
         folder: &OutFolder,
         drawn: &Drawn,

@@ -8,6 +8,8 @@ mod allot;
 pub mod build;
 #[cfg(feature = "build")]
 mod decontaminate;
+#[cfg(feature = "build")]
+pub mod explain;
 #[cfg(feature = "fit")]
 pub mod fit;
 #[cfg(feature = "build")]

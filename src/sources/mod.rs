@@ -13,6 +13,7 @@ mod json;
 mod open;
 mod parquet;
 mod rows;
+mod shape;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use procedural::{Sampler, UnknownFamily};
 use rows::Rows;
 
 pub use rows::raw_schema;
+pub use shape::Shape;
 
 /// One input dataset.
 #[derive(Clone, Debug)]

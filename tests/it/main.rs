@@ -14,6 +14,8 @@ mod contract;
 mod cuda;
 /// What is measured on stays out of the shards.
 mod decontaminate;
+/// `--explain` and `--dry-run`.
+mod explain;
 /// `delia-fit`.
 mod fit;
 /// What happens when something is in the folder already.
