@@ -4,7 +4,7 @@
 -- out  source_idx, kind, source_row, sample_id, instruction, input, output, reason, matched
 --      in the order of the source; `reason` is null for a usable row, `matched` says what is wrong with another
 -- with $source_idx  BIGINT     the source's place in the table `sources`
---      $kind        VARCHAR    what its samples are for: task | diverse | held_out
+--      $kind        VARCHAR    what its samples are for: task | diverse | held_out | eval
 --
 -- Kept text stays byte for byte what the source holds: nothing is trimmed.
 WITH texts AS (
@@ -26,7 +26,8 @@ SELECT
     output,
     CASE
         WHEN problem IS NOT NULL THEN 'unreadable'
-        WHEN is_blank(output) THEN 'empty_output'
+        -- A benchmark may come without responses: its rows are only compared with.
+        WHEN is_blank(output) AND CAST($kind AS VARCHAR) <> 'eval' THEN 'empty_output'
         WHEN is_blank(instruction) AND is_blank(input) THEN 'empty_prompt'
     END AS reason,
     problem AS matched

@@ -1,15 +1,18 @@
 -- Of equal samples the first stays: in the order of the sources as given, task sources before diverse ones, then by row.
 --
 -- in   normalized(source_idx, kind, source_row, sample_id, reason, …)
+--      contaminated(source_idx, source_row, …)    the task rows that are what is measured on
 -- out  source_idx, kind, source_row, sample_id, first_source_idx, first_source_row
 --      every usable row with the first row equal to it; a row is kept when that is itself
 --
 -- Samples are equal when their three texts are, byte for byte; `sample_id` is a 128-bit cryptographic hash of them, so this
--- query never touches text. Held-out rows are measured on, not trained on, and take no part.
+-- query never touches text. What is measured on, not trained on, takes no part.
 WITH usable AS (
-    SELECT source_idx, kind, source_row, sample_id
-    FROM normalized
-    WHERE reason IS NULL AND kind <> 'held_out'
+    SELECT normalized.source_idx, kind, normalized.source_row, sample_id
+    FROM contaminated
+    RIGHT ANTI JOIN normalized
+        ON contaminated.source_idx = normalized.source_idx AND contaminated.source_row = normalized.source_row
+    WHERE normalized.reason IS NULL AND kind IN ('task', 'diverse')
 )
 SELECT
     source_idx,

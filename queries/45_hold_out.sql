@@ -2,6 +2,7 @@
 --
 -- in   deduped(source_idx, kind, source_row, sample_id, first_source_idx, first_source_row)
 --      near(source_idx, source_row, …)    the rows that go as near-duplicates
+--      contaminated(source_idx, source_row, …)    the rows that are what is measured on
 -- out  source_idx, source_row, sample_id, held_out
 -- with $n_rows  BIGINT    rows to set aside
 --
@@ -12,6 +13,8 @@ WITH kept AS (
     SELECT deduped.source_idx, deduped.source_row, sample_id
     FROM deduped
     LEFT ANTI JOIN near ON near.source_idx = deduped.source_idx AND near.source_row = deduped.source_row
+    LEFT ANTI JOIN contaminated
+        ON contaminated.source_idx = deduped.source_idx AND contaminated.source_row = deduped.source_row
     WHERE kind = 'diverse' AND first_source_idx = source_idx AND first_source_row = source_row
 )
 SELECT

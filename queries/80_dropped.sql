@@ -3,9 +3,11 @@
 -- in   normalized(source_idx, source_row, reason, matched, …)
 --      deduped(source_idx, source_row, sample_id, first_source_idx, first_source_row)
 --      near(source_idx, source_row, kept_source_idx, kept_row, similarity)
+--      contaminated(source_idx, source_row, reason, kept_source_idx, kept_row, similarity, matched)
 --      sources(source_idx, name, …)
 -- out  source, source_row, query, reason, kept_source, kept_row, similarity, matched
---      `query` is the number of the query; `kept_source` and `kept_row` name the row that stayed in its stead
+--      `query` is the number of the query; `kept_source` and `kept_row` name the row that stayed in its stead, or the held-out
+--      or eval row it is like
 WITH losses AS (
     SELECT
         source_idx,
@@ -41,6 +43,9 @@ WITH losses AS (
         similarity,
         CAST(NULL AS VARCHAR) AS matched
     FROM near
+    UNION ALL
+    SELECT source_idx, source_row, 40 AS query, reason, kept_source_idx, kept_row, similarity, matched
+    FROM contaminated
 )
 SELECT
     sources.name AS source,

@@ -1,9 +1,11 @@
 -- What became of every source's rows: rows_in = kept + dropped, kept = used + unused + held_out.
 --
--- in   normalized(source_idx, reason, …), deduped(…), near(source_idx, …), pool(…, held_out)
+-- in   normalized(source_idx, reason, …), deduped(…), near(source_idx, …), contaminated(source_idx, …)
+--      overlaps(source_idx, kind, source_row, …), pool(…, held_out)
 --      ordered(source_idx, repeat, …)
 --      sources(source_idx, name, path, kind, blake3, licence, weight)
--- out  source, path, kind, blake3, licence, weight, rows_in, kept, dropped, unused, used, held_out, repeats
+-- out  source, path, kind, blake3, licence, weight, rows_in, kept, dropped, unused, used, held_out, repeats, overlaps
+--      `overlaps` counts the task rows among the kept that share words in a row with a row measured on
 WITH records AS (
     SELECT source_idx, count(*) AS rows_in, count(reason) AS n_rejected
     FROM normalized
@@ -16,6 +18,9 @@ copies AS (
     UNION ALL
     SELECT source_idx
     FROM near
+    UNION ALL
+    SELECT source_idx
+    FROM contaminated
 ),
 copied AS (
     SELECT source_idx, count(*) AS n_copies
@@ -27,6 +32,13 @@ set_aside AS (
     FROM pool
     WHERE held_out
     GROUP BY source_idx
+),
+overlapping AS (
+    SELECT deduped.source_idx, count(*) AS n_overlaps
+    FROM overlaps
+    JOIN deduped ON deduped.source_idx = overlaps.source_idx AND deduped.source_row = overlaps.source_row
+    WHERE overlaps.kind = 'task' AND first_source_idx = deduped.source_idx AND first_source_row = deduped.source_row
+    GROUP BY deduped.source_idx
 ),
 uses AS (
     SELECT
@@ -44,11 +56,13 @@ counts AS (
         coalesce(rows_in, 0) - coalesce(n_rejected, 0) - coalesce(n_copies, 0) AS kept,
         coalesce(used, 0) AS used,
         coalesce(repeats, 0) AS repeats,
-        coalesce(n_held_out, 0) AS n_held_out
+        coalesce(n_held_out, 0) AS n_held_out,
+        coalesce(n_overlaps, 0) AS n_overlaps
     FROM sources
     LEFT JOIN records ON records.source_idx = sources.source_idx
     LEFT JOIN copied ON copied.source_idx = sources.source_idx
     LEFT JOIN set_aside ON set_aside.source_idx = sources.source_idx
+    LEFT JOIN overlapping ON overlapping.source_idx = sources.source_idx
     LEFT JOIN uses ON uses.source_idx = sources.source_idx
 )
 SELECT
@@ -64,6 +78,7 @@ SELECT
     CAST(CASE WHEN kind = 'held_out' THEN 0 ELSE kept - used - n_held_out END AS BIGINT UNSIGNED) AS unused,
     CAST(used AS BIGINT UNSIGNED) AS used,
     CAST(CASE WHEN kind = 'held_out' THEN kept ELSE n_held_out END AS BIGINT UNSIGNED) AS held_out,
-    CAST(repeats AS BIGINT UNSIGNED) AS repeats
+    CAST(repeats AS BIGINT UNSIGNED) AS repeats,
+    CAST(n_overlaps AS BIGINT UNSIGNED) AS overlaps
 FROM counts
 ORDER BY source_idx;

@@ -452,6 +452,9 @@ impl Error {
             }
             Error::ColumnType { .. } => "convert the column to text, or choose another with `--map`".to_owned(),
             Error::SourceChanged { .. } => "`--accept-changed` builds with the file as it is now".to_owned(),
+            Error::NoTasks { .. } => {
+                "a task row goes when it is unusable, or when what it asks about stands in `--held-out` or `--eval` too".to_owned()
+            }
             Error::Exhausted { .. } => {
                 "`--on-exhausted repeat` uses samples several times; a smaller `--ratio` or more sources avoid that".to_owned()
             }

@@ -6,8 +6,8 @@
 //!   files, bundled sets, procedural sampler
 //!      │ sources          records, each with its place
 //!      ▼
-//!   tables ─ queries      10 normalize → 20, 30 dedupe → 45 hold out → 50 diversify → 70 interleave → 75 shards
-//!      │                  (DataFusion plans and runs queries/*.sql)
+//!   tables ─ queries      10 normalize → 20, 30 dedupe → 40 decontaminate → 45 hold out → 50 diversify → 70 interleave
+//!      │                  → 75 shards (DataFusion plans and runs queries/*.sql)
 //!      ▼
 //!   shards                00000.parquet …, plan and manifest beside them
 //!      │ loader           read in order, tokenised ahead, put into micro-batches

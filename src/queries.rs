@@ -1,5 +1,11 @@
 //! The pipeline: one variant for each `queries/*.sql`, in the order in which they run, with its parameters.
 
+mod explained;
+
+use std::sync::Arc;
+
+use arrow::array::ListArray;
+use arrow::datatypes::UInt64Type;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::scalar::ScalarValue;
 
@@ -7,6 +13,8 @@ use crate::config::{DedupeOn, Order, Select, Shingle};
 use crate::error::Result;
 use crate::sample::Kind;
 use crate::tables::lift;
+
+pub use explained::{Explained, Explanations};
 
 /// Declares the queries: the variant, its file, and the text compiled in.
 macro_rules! queries {
@@ -47,8 +55,18 @@ queries! {
     Tokens = "22_tokens.sql",
     /// The rows that are compared, as sets of pieces.
     DedupeNear = "30_dedupe_near.sql",
+    /// The rows that are compared by ROUGE-L, as words.
+    RougeLTexts = "31_rouge_l_texts.sql",
     /// The pieces that many rows have.
     FrequentPieces = "32_frequent_pieces.sql",
+    /// The rows that go as near-duplicates by ROUGE-L.
+    RougeLDuplicates = "36_rouge_l_duplicates.sql",
+    /// The words in a row that rows measured on have.
+    HeldOutNgrams = "37_held_out_ngrams.sql",
+    /// The rows that share words in a row with them.
+    Overlaps = "38_overlaps.sql",
+    /// The rows that go because they are what is measured on.
+    Decontaminate = "40_decontaminate.sql",
     /// The pool, and what is set aside to measure on.
     HoldOut = "45_hold_out.sql",
     /// How many tokens each source has to give.
@@ -99,7 +117,9 @@ impl Bound {
             [] => Ok(plan),
             parameters => plan.with_param_values(parameters.to_vec()),
         });
-        bound.map_err(lift(self.query.file()))
+        let bound = bound.map_err(lift(self.query.file()))?;
+        explained::note(session, self, &bound).await?;
+        Ok(bound)
     }
 
     /// What decides the query's result, besides its input tables.
@@ -155,6 +175,44 @@ pub fn frequent_pieces(n_sampled: u64, rows_above: u64, most: u64) -> Bound {
         ("most", count(most)),
     ];
     bound(Query::FrequentPieces, parameters)
+}
+
+/// `31_rouge_l_texts.sql`
+pub fn rouge_l_texts(on: DedupeOn) -> Bound {
+    bound(
+        Query::RougeLTexts,
+        vec![("on", ScalarValue::from(on.name()))],
+    )
+}
+
+/// `36_rouge_l_duplicates.sql`
+pub fn rouge_l_duplicates() -> Bound {
+    bound(Query::RougeLDuplicates, vec![])
+}
+
+/// `37_held_out_ngrams.sql`
+pub fn held_out_ngrams(words: u8) -> Bound {
+    bound(Query::HeldOutNgrams, vec![("words", count(words.into()))])
+}
+
+/// `38_overlaps.sql` for one kind of rows; `filter` is made of what [`held_out_ngrams`] found.
+pub fn overlaps(kind: Kind, words: u8, filter: &[u64]) -> Bound {
+    let filter = [Some(filter.iter().copied().map(Some))];
+    let filter = ListArray::from_iter_primitive::<UInt64Type, _, _>(filter);
+    let parameters = vec![
+        ("kind", ScalarValue::from(kind.name())),
+        ("words", count(words.into())),
+        ("filter", ScalarValue::List(Arc::new(filter))),
+    ];
+    bound(Query::Overlaps, parameters)
+}
+
+/// `40_decontaminate.sql` for one kind of rows.
+pub fn decontaminate(kind: Kind) -> Bound {
+    bound(
+        Query::Decontaminate,
+        vec![("kind", ScalarValue::from(kind.name()))],
+    )
 }
 
 /// `45_hold_out.sql`, setting `n_rows` aside.

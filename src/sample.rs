@@ -19,6 +19,8 @@ pub enum Kind {
     Diverse,
     /// A task sample kept away from training.
     HeldOut,
+    /// A sample of a benchmark, only compared with.
+    Eval,
 }
 
 impl Kind {
@@ -28,6 +30,7 @@ impl Kind {
             Kind::Task => "task",
             Kind::Diverse => "diverse",
             Kind::HeldOut => "held_out",
+            Kind::Eval => "eval",
         }
     }
 }

@@ -6,13 +6,16 @@ mod build_progress;
 mod engine;
 mod talk;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use delia::commands::build::{self, Permissions};
+use delia::commands::explain;
 use delia::config::{BuildConfig, BuildTable, MixFlags, Recipe};
+use serde::Serialize;
 
 /// What Ctrl-C means for a build.
 const INTERRUPTED: &str = "interrupted; repeating the command goes on where it stopped";
@@ -45,6 +48,16 @@ struct Arguments {
     /// Build although a source is not the file the recipe was frozen with
     #[arg(long)]
     accept_changed: bool,
+
+    /// Print every query that would run, with its parameters and DataFusion's plan, and write nothing
+    ///
+    /// The draw is made in a temporary folder, so that parameters which the data decide are those of the build.
+    #[arg(long)]
+    explain: bool,
+
+    /// Print what would be read and the mix that would come of it, to the row, and write nothing
+    #[arg(long, conflicts_with = "explain")]
+    dry_run: bool,
 
     /// Print the report as JSON
     #[arg(long)]
@@ -85,15 +98,31 @@ async fn build(arguments: Arguments, typed: ArgMatches) -> anyhow::Result<()> {
     };
     let bar = build_progress::bar(arguments.flags.general.quiet);
     let engine = arguments.flags.engine();
+    if arguments.explain || arguments.dry_run {
+        let scratch = tempfile::tempdir()?;
+        let (scratch, accept) = (scratch.path(), arguments.accept_changed);
+        let show = |progress| build_progress::show(&bar, &progress);
+        if arguments.explain {
+            let explanation = explain::explain(&config, accept, &engine, scratch, &show).await;
+            bar.finish_and_clear();
+            return print(&explanation?, arguments.json, false);
+        }
+        let dry_run = explain::dry_run(&config, accept, &engine, scratch, &show).await;
+        bar.finish_and_clear();
+        return print(&dry_run?, arguments.json, false);
+    }
     let report = build::build(&config, &arguments.out, permissions, &engine, &|progress| {
         build_progress::show(&bar, &progress)
     })
     .await;
     bar.finish_and_clear();
-    let report = report?;
-    if arguments.json {
-        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
-    } else if !arguments.flags.general.quiet {
+    print(&report?, arguments.json, arguments.flags.general.quiet)
+}
+
+fn print(report: &(impl Display + Serialize), json: bool, quiet: bool) -> anyhow::Result<()> {
+    if json {
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(report)?)?;
+    } else if !quiet {
         writeln!(io::stdout(), "{report}")?;
     }
     Ok(())

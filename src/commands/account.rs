@@ -91,6 +91,7 @@ pub(super) async fn source_rows(
                 repeats: number(&batch, "repeats", row),
                 mix: None,
                 tokens: None,
+                overlaps: number(&batch, "overlaps", row),
                 source,
             });
         }

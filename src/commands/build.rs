@@ -8,7 +8,7 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::prelude::{Expr, col, lit};
+use datafusion::prelude::{Expr, SessionContext, col, lit};
 
 use crate::config::{BuildConfig, Unit};
 use crate::error::{Error, Result};
@@ -24,6 +24,7 @@ use crate::tables::{Engine, RawTable, lift, session};
 use super::account;
 use super::allot::Supply;
 use super::contract::{self, TokenSums};
+use super::decontaminate::Decontamination;
 use super::draw::{Draw, Drawn, Pool};
 use super::near;
 use super::order::{self, Ordered};
@@ -99,31 +100,15 @@ pub async fn build(
         folder.begin(&recipe)?;
     }
     let session = session(engine, &folder.stages())?;
-    let mut line = Line {
-        config,
-        engine,
-        out,
-        stages: Stages {
-            session: &session,
-            folder: folder.stages(),
-        },
-        sources,
-        normalized: Vec::new(),
-        tokens,
-        progress,
-    };
+    let mut line = Line::new(
+        config, engine, out, &session, &folder, sources, tokens, progress,
+    );
     let stream = line.draw().await?;
     if replaces {
         folder.clear()?;
     }
     let recipe = folder.begin(&recipe)?;
-    let plan = Plan::new(
-        stream.task_rows(config.passes),
-        stream.drawn.n_diverse(),
-        config.rows_per_shard,
-        &config.special_tokens,
-    )
-    .with_stages(stream.order.stages.clone());
+    let plan = stream.plan(config);
     let mut files = BTreeMap::from([
         (RECIPE.to_owned(), recipe),
         (PLAN.to_owned(), folder.write_plan(&plan)?),
@@ -136,12 +121,12 @@ pub async fn build(
 }
 
 /// The production line: the session with the tables made so far.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     config: &'a BuildConfig,
     engine: &'a Engine,
     out: &'a Path,
     stages: Stages<'a>,
-    /// In the order task, diverse, held out; a source's place is its `source_idx`.
+    /// In the order task, diverse, held out, eval; a source's place is its `source_idx`.
     sources: Vec<Source>,
     /// The normalized rows of the sources read so far.
     normalized: Vec<(usize, Stage)>,
@@ -151,7 +136,7 @@ struct Line<'a> {
 }
 
 /// What is in the stream.
-struct Stream {
+pub(super) struct Stream {
     /// Task rows that the ratio counts, in one pass.
     n_tasks: u64,
     drawn: Drawn,
@@ -160,25 +145,68 @@ struct Stream {
 }
 
 impl Stream {
-    /// Task rows over all passes, those that a staged order writes again included.
-    fn task_rows(&self, n_passes: u32) -> u64 {
-        (self.n_tasks + self.order.n_again) * u64::from(n_passes)
+    /// What will be written.
+    pub(super) fn plan(&self, config: &BuildConfig) -> Plan {
+        // Those that a staged order writes again included.
+        let task_rows = (self.n_tasks + self.order.n_again) * u64::from(config.passes);
+        let plan = Plan::new(
+            task_rows,
+            self.drawn.n_diverse(),
+            config.rows_per_shard,
+            &config.special_tokens,
+        );
+        plan.with_stages(self.order.stages.clone())
+    }
+}
+
+impl<'a> Line<'a> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a constructor of what the whole build shares, called twice"
+    )]
+    pub(super) fn new(
+        config: &'a BuildConfig,
+        engine: &'a Engine,
+        out: &'a Path,
+        session: &'a SessionContext,
+        folder: &OutFolder,
+        sources: Vec<Source>,
+        tokens: Option<Tokens>,
+        progress: &'a dyn Fn(Progress),
+    ) -> Line<'a> {
+        Line {
+            config,
+            engine,
+            out,
+            stages: Stages {
+                session,
+                folder: folder.stages(),
+            },
+            sources,
+            normalized: Vec::new(),
+            tokens,
+            progress,
+        }
     }
 }
 
 impl Line<'_> {
     /// Everything before the first shard: reads, cleans, draws and orders. Leaves the tables `normalized`, `deduped`, `pool`,
     /// `ordered` and `sources`.
-    async fn draw(&mut self) -> Result<Stream> {
+    pub(super) async fn draw(&mut self) -> Result<Stream> {
         self.register_sources(&BTreeMap::new())?;
         // The task rows first: how many are left decides how many diverse rows are due.
-        self.normalize(Kind::Task).await?;
-        let deduped = self.dedupe().await?;
+        for kind in [Kind::Task, Kind::HeldOut, Kind::Eval] {
+            self.normalize(kind).await?;
+        }
+        let mut decontamination = self.decontaminate_tasks().await?;
+        let deduped = self.dedupe(&decontamination).await?;
         let tasks = self.count_first(Kind::Task).await?;
         let n_tasks = tasks.values().sum();
         if n_tasks == 0 {
+            let n_read = self.count("normalized", col("kind").eq(lit("task")));
             return Err(Error::NoTasks {
-                n_read: self.count("normalized", lit(true)).await?.values().sum(),
+                n_read: n_read.await?.values().sum(),
             });
         }
         let task_tokens = match &mut self.tokens {
@@ -195,13 +223,14 @@ impl Line<'_> {
         })?;
         self.default_rows(wanted)?;
         self.normalize(Kind::Diverse).await?;
-        self.normalize(Kind::HeldOut).await?;
-        let deduped = self.dedupe().await?;
+        let deduped = self.dedupe(&decontamination).await?;
         if let Some(tokens) = &mut self.tokens {
             tokens.count(&self.stages, Kind::Diverse, &deduped).await?;
         }
         let near = self.dedupe_near(&deduped).await?;
-        let pool = self.hold_out(&deduped, &near).await?;
+        self.decontaminate(&mut decontamination, &deduped, &near)
+            .await?;
+        let pool = self.hold_out(&deduped, &near, &decontamination).await?;
         let pools = self
             .count("pool", Expr::Not(Box::new(col("held_out"))))
             .await?;
@@ -286,12 +315,49 @@ impl Line<'_> {
         self.stages.register("normalized", &stages).await
     }
 
-    async fn dedupe(&self) -> Result<Stage> {
-        let keys: Vec<_> = self
+    /// The keys of the normalized rows, those of one kind alone where one is named.
+    fn normalized_keys(&self, kind: Option<Kind>) -> Vec<&str> {
+        let stages = self.normalized.iter();
+        stages
+            .filter(|(idx, _)| kind.is_none_or(|kind| self.sources[*idx].kind == kind))
+            .map(|(_, stage)| stage.key.as_str())
+            .collect()
+    }
+
+    /// What task rows are compared with before they are counted; those that go are in the table `contaminated`.
+    async fn decontaminate_tasks(&self) -> Result<Decontamination> {
+        let held_out: Vec<_> = self
             .normalized
             .iter()
-            .map(|(_, stage)| stage.key.as_str())
+            .filter(|(idx, _)| matches!(self.sources[*idx].kind, Kind::HeldOut | Kind::Eval))
+            .map(|(_, stage)| stage)
             .collect();
+        let overlap = self.config.overlap;
+        let mut begun =
+            Decontamination::begin(&self.stages, overlap, &held_out, self.progress).await?;
+        let rows = self.normalized_keys(Some(Kind::Task));
+        begun
+            .compare(&self.stages, Kind::Task, &rows, self.progress)
+            .await?;
+        Ok(begun)
+    }
+
+    /// Adds the diverse rows that go to the table `contaminated`.
+    async fn decontaminate(
+        &self,
+        begun: &mut Decontamination,
+        deduped: &Stage,
+        near: &Stage,
+    ) -> Result<()> {
+        let rows = [deduped.key.as_str(), near.key.as_str()];
+        begun
+            .compare(&self.stages, Kind::Diverse, &rows, self.progress)
+            .await
+    }
+
+    async fn dedupe(&self, decontamination: &Decontamination) -> Result<Stage> {
+        let mut keys = self.normalized_keys(None);
+        keys.extend(decontamination.keys());
         self.run("deduped", &queries::dedupe_exact(), &keys).await
     }
 
@@ -314,20 +380,24 @@ impl Line<'_> {
         .await
     }
 
-    async fn hold_out(&self, deduped: &Stage, near: &Stage) -> Result<Stage> {
+    async fn hold_out(
+        &self,
+        deduped: &Stage,
+        near: &Stage,
+        decontamination: &Decontamination,
+    ) -> Result<Stage> {
         let n_first: u64 = self.count_first(Kind::Diverse).await?.values().sum();
         let n_near: u64 = self.count("near", lit(true)).await?.values().sum();
-        let n_kept = n_first - n_near;
+        let mut contaminated = self.count("contaminated", lit(true)).await?;
+        contaminated.retain(|&idx, _| self.sources[idx].kind == Kind::Diverse);
+        let n_kept = n_first - n_near - contaminated.values().sum::<u64>();
         let n_rows = self
             .config
             .held_out_diverse
             .min(n_kept / MIN_POOL_PER_HELD_OUT);
-        self.run(
-            "pool",
-            &queries::hold_out(n_rows),
-            &[&deduped.key, &near.key],
-        )
-        .await
+        let mut inputs = vec![deduped.key.as_str(), near.key.as_str()];
+        inputs.extend(decontamination.keys());
+        self.run("pool", &queries::hold_out(n_rows), &inputs).await
     }
 
     /// Runs a query as a stage and makes its rows a table.
@@ -365,7 +435,7 @@ impl Line<'_> {
         Ok((0..).map(shard_name).zip(shards).collect())
     }
 
-    async fn manifest(
+    pub(super) async fn manifest(
         &self,
         folder: &OutFolder,
         stream: &Stream,

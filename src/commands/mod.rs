@@ -9,7 +9,11 @@ pub mod build;
 #[cfg(feature = "build")]
 mod contract;
 #[cfg(feature = "build")]
+mod decontaminate;
+#[cfg(feature = "build")]
 mod draw;
+#[cfg(feature = "build")]
+pub mod explain;
 #[cfg(feature = "fit")]
 pub mod fit;
 #[cfg(feature = "build")]
@@ -20,6 +24,8 @@ mod nearest;
 mod order;
 #[cfg(feature = "build")]
 mod pools;
+#[cfg(feature = "build")]
+mod rouge_l;
 #[cfg(feature = "build")]
 pub mod sql;
 #[cfg(feature = "build")]

@@ -12,6 +12,7 @@ use crate::shards::FileWriter;
 use crate::tables::{Bands, FirstCome, Keys, RarePrefix, lift, members};
 
 use super::build::Progress;
+use super::rouge_l;
 use super::stages::{Stage, Stages, each_batch};
 
 /// One row in so many is looked at to see which pieces are frequent. On a million generated rows a better count than this saves
@@ -38,6 +39,9 @@ pub(super) async fn find(
     deduped: &Stage,
     progress: &dyn Fn(Progress),
 ) -> Result<Stage> {
+    if config.method == NearMethod::RougeL {
+        return rouge_l::find(stages, config, threshold, deduped, progress).await;
+    }
     progress(Progress::Query(Query::DedupeNear.file()));
     let query = queries::dedupe_near(config.on, config.shingle);
     let sets = stages.run(&query, &[&deduped.key]).await?;
@@ -49,7 +53,8 @@ pub(super) async fn find(
     let near = stages.make("near", &inputs, &schema, async |near| {
         let keys = match config.method {
             NearMethod::Exact => Keys::Rarest(rarest(stages, threshold, &sets, progress).await?),
-            NearMethod::Minhash => Keys::Bands(Bands::new(
+            // The other has gone its own way above.
+            NearMethod::Minhash | NearMethod::RougeL => Keys::Bands(Bands::new(
                 config.permutations as usize,
                 config.rows_per_band(threshold).unwrap_or(1) as usize,
                 seed,

@@ -40,14 +40,23 @@ impl Stages<'_> {
     /// # Errors
     /// When the query fails or its result cannot be written.
     pub(super) async fn run(&self, bound: &Bound, inputs: &[&str]) -> Result<Stage> {
-        let fingerprint = bound.fingerprint();
-        let decides = [&[fingerprint.as_str()], inputs].concat();
-        let name = bound.query.file().trim_end_matches(".sql");
-        let stage = self.stage(name, &decides);
+        let stage = self.place(bound, inputs);
         if !stage.path.exists() {
             write(self.session, bound, &stage.path, Use::Stage).await?;
         }
         Ok(stage)
+    }
+
+    /// Whether a file already holds the query's result for just these inputs.
+    pub(super) fn is_finished(&self, bound: &Bound, inputs: &[&str]) -> bool {
+        self.place(bound, inputs).path.exists()
+    }
+
+    /// Where the query's result for these inputs belongs.
+    fn place(&self, bound: &Bound, inputs: &[&str]) -> Stage {
+        let fingerprint = bound.fingerprint();
+        let decides = [&[fingerprint.as_str()], inputs].concat();
+        self.stage(bound.query.file().trim_end_matches(".sql"), &decides)
     }
 
     /// Fills a file with rows, unless it is already there for just these `inputs`: everything that decides them.

@@ -8,6 +8,7 @@ mod fit;
 mod fit_values;
 mod mix;
 mod near;
+mod overlap;
 mod ratio;
 mod recipe;
 mod share;
@@ -23,6 +24,7 @@ pub use fit::{FitConfig, FitTable};
 pub use fit_values::{BatchSize, DeviceChoice, Init, LossOn, TooLong};
 pub use mix::{Mix, MixFlags, Weight};
 pub use near::{DedupeOn, Near, NearConfig, NearMethod, Shingle};
+pub use overlap::Overlap;
 pub use ratio::{MAX_ROWS, Ratio, RatioError, largest_remainder, largest_remainder_within};
 pub use recipe::{BuildTable, Recipe};
 pub use share::Share;
@@ -56,6 +58,10 @@ pub struct BuildConfig {
     pub diverse: Vec<SourceEntry>,
     /// Task samples kept away from training.
     pub held_out: Vec<SourceEntry>,
+    /// Samples of benchmarks, whose prompts are kept out of the shards.
+    pub eval: Vec<SourceEntry>,
+    /// From how many shared words in a row on a diverse row overlaps with a held-out one.
+    pub overlap: Overlap,
     /// Diverse rows set aside to measure on; a pool gives at most a tenth.
     pub held_out_diverse: u64,
     /// Diverse samples per task sample and iteration, or tokens of them per token.
@@ -211,6 +217,8 @@ impl BuildConfig {
             task: default_to(build.task, Some(DEFAULT_TASK)),
             diverse: default_to(build.diverse, Some(DEFAULT_DIVERSE)),
             held_out: default_to(build.held_out, (!own_task).then_some(DEFAULT_TASK_HELD_OUT)),
+            eval: build.eval,
+            overlap: build.overlap_ngram.unwrap_or_default(),
             held_out_diverse: build.held_out_diverse.unwrap_or(DEFAULT_HELD_OUT_DIVERSE),
             ratio: build.ratio.or(build.ratio_tokens).unwrap_or(Ratio::PAPER),
             ratio_unit: match build.ratio_tokens {
@@ -301,11 +309,13 @@ impl BuildConfig {
                 on_exhausted: Some(self.on_exhausted),
                 rows_per_shard: Some(self.rows_per_shard),
                 special_token: Some(self.special_tokens.clone()),
+                overlap_ngram: Some(self.overlap),
                 held_out_diverse: Some(self.held_out_diverse),
                 map: self.map.clone(),
                 task: resolved.task,
                 diverse: resolved.diverse,
                 held_out: resolved.held_out,
+                eval: resolved.eval,
             }),
             fit: self.others.fit.clone(),
             eval: self.others.eval.clone(),
@@ -394,6 +404,8 @@ pub struct ResolvedEntries {
     pub diverse: Vec<SourceEntry>,
     /// Held-out sources.
     pub held_out: Vec<SourceEntry>,
+    /// Benchmarks.
+    pub eval: Vec<SourceEntry>,
 }
 
 /// Names and texts of the recipes that come with the crate.

@@ -161,6 +161,8 @@ pub enum NearMethod {
     Exact,
     /// Pairs with an equal band of their MinHash signatures: misses a few
     Minhash,
+    /// As Self-Instruct and Alpaca filtered: by ROUGE-L instead of Jaccard, with no pair missed
+    RougeL,
 }
 
 impl NearMethod {
@@ -169,6 +171,7 @@ impl NearMethod {
         match self {
             NearMethod::Exact => "exact",
             NearMethod::Minhash => "minhash",
+            NearMethod::RougeL => "rouge-l",
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use super::fit::DEFAULT_MODEL;
 use super::{
     BUNDLED_RECIPES, BatchSize, ColumnMap, DedupeOn, Exhausted, FitTable, Near, NearMethod, Order,
-    Ratio, Select, Share, Shingle, SourceEntry,
+    Overlap, Ratio, Select, Share, Shingle, SourceEntry,
 };
 
 /// A recipe as written: every table and every key may be missing, none may be unknown.
@@ -109,6 +109,7 @@ pub struct BuildTable {
     /// Jaccard similarity from which on a row goes as a near-duplicate of an earlier one, or `off` [default: 0.8]
     ///
     /// Texts are compared as sets of pieces; every pair is verified. Task rows never go, a diverse row near a task row does.
+    /// With `--near-method rouge-l` it is the ROUGE-L F measure of their words; 0.7 is usual.
     #[arg(long, value_name = "X|off")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub near: Option<Near>,
@@ -148,6 +149,15 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special_token: Option<Vec<String>>,
 
+    /// Shared words in a row from which on a diverse row goes for overlapping with a held-out or eval row, or `off` [default: 8]
+    ///
+    /// Looked for in instruction, input and output, each for itself. Words that stand in more than half of the rows of a held-out or eval
+    /// source are the task's own wording and do not count. A row whose prompt equals a held-out or eval prompt goes in any
+    /// case. Task rows go only when what they ask about is held out.
+    #[arg(long, value_name = "WORDS|off")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap_ngram: Option<Overlap>,
+
     /// Diverse rows set aside to measure on; a pool gives at most a tenth [default: 500]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,6 +188,13 @@ pub struct BuildTable {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held_out: Vec<SourceEntry>,
+
+    /// Benchmarks the model will be measured with: what overlaps with them stays out of the shards
+    ///
+    /// Read like other sources, but a response may be missing. Their rows are compared with, and used for nothing else.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub eval: Vec<SourceEntry>,
 }
 
 impl Recipe {
@@ -253,11 +270,13 @@ impl BuildTable {
             on_exhausted: flags.on_exhausted.or(self.on_exhausted),
             rows_per_shard: flags.rows_per_shard.or(self.rows_per_shard),
             special_token: flags.special_token.or(self.special_token),
+            overlap_ngram: flags.overlap_ngram.or(self.overlap_ngram),
             held_out_diverse: flags.held_out_diverse.or(self.held_out_diverse),
             map: list(flags.map, self.map),
             task: list(flags.task, self.task),
             diverse: list(flags.diverse, self.diverse),
             held_out: list(flags.held_out, self.held_out),
+            eval: list(flags.eval, self.eval),
         }
     }
 
@@ -275,6 +294,7 @@ impl BuildTable {
             .iter_mut()
             .chain(&mut self.diverse)
             .chain(&mut self.held_out)
+            .chain(&mut self.eval)
     }
 }
 

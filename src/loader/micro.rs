@@ -53,7 +53,7 @@ impl ByKind {
     pub fn count(&mut self, kind: Kind) {
         match kind {
             Kind::Task => self.task += 1,
-            Kind::Diverse | Kind::HeldOut => self.diverse += 1,
+            Kind::Diverse | Kind::HeldOut | Kind::Eval => self.diverse += 1,
         }
     }
 

@@ -97,6 +97,14 @@ impl fmt::Display for BuildReport {
                 source.source
             )?;
         }
+        for source in manifest.sources.iter().filter(|source| source.overlaps > 0) {
+            writeln!(
+                f,
+                "note    task rows of `{}` that share words with rows measured on and ask about something else: {}, kept",
+                source.source,
+                grouped(source.overlaps),
+            )?;
+        }
         if !manifest
             .sources
             .iter()

@@ -225,6 +225,9 @@ pub struct SourceRows {
     /// Tokens of its rows in the shards, where a tokenizer was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// Kept task rows that share words in a row with a held-out or eval row.
+    #[serde(default)]
+    pub overlaps: u64,
 }
 
 impl Manifest {

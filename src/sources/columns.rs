@@ -1,6 +1,7 @@
 //! Which column of a record is the instruction, which the input, which the response.
 
 use crate::config::Role;
+use crate::sample::Kind;
 
 /// Names a role goes by, the more specific first: where a record has several of them, the first wins.
 const INSTRUCTION: &[&str] = &["instruction", "prompt", "question", "query"];
@@ -11,9 +12,19 @@ const OUTPUT: &[&str] = &["output", "response", "completion", "answer"];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Columns {
     mapped: Vec<(Role, String)>,
+    /// A benchmark may come without responses.
+    without_output: bool,
 }
 
 impl Columns {
+    /// The recognised names, and the roles that samples of this kind need.
+    pub(super) fn for_kind(kind: Kind) -> Columns {
+        Columns {
+            mapped: Vec::new(),
+            without_output: kind == Kind::Eval,
+        }
+    }
+
     /// Reads these roles from these columns; a later map wins over an earlier one.
     pub(super) fn map(&mut self, columns: &[(Role, String)]) {
         self.mapped
@@ -40,7 +51,18 @@ impl Columns {
 
     /// Whether a record without this role is unusable.
     pub(super) fn is_required(&self, role: Role) -> bool {
-        role != Role::Input || self.is_mapped(role)
+        let is_optional = match role {
+            Role::Instruction => false,
+            Role::Input => true,
+            Role::Output => self.without_output,
+        };
+        !is_optional || self.is_mapped(role)
+    }
+
+    /// Whether a value of this role that is no text makes a record unusable. The responses of a benchmark may be numbers or
+    /// lists, and nobody reads them.
+    pub(super) fn needs_text(&self, role: Role) -> bool {
+        role != Role::Output || self.is_required(role)
     }
 
     fn is_mapped(&self, role: Role) -> bool {
@@ -77,6 +99,13 @@ mod tests {
         assert_eq!(columns.role("Context"), Some((Role::Input, 1)));
         assert_eq!(columns.role("answer"), Some((Role::Output, 3)));
         assert_eq!(columns.role("topic"), None);
+    }
+
+    #[test]
+    fn a_benchmark_needs_no_responses() {
+        let columns = Columns::for_kind(Kind::Eval);
+        assert!(columns.is_required(Role::Instruction) && !columns.is_required(Role::Output));
+        assert!(Columns::for_kind(Kind::HeldOut).is_required(Role::Output));
     }
 
     #[test]

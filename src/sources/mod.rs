@@ -13,6 +13,7 @@ mod json;
 mod open;
 mod parquet;
 mod rows;
+mod shape;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use procedural::{Sampler, UnknownFamily};
 use rows::Rows;
 
 pub use rows::raw_schema;
+pub use shape::Shape;
 
 /// One input dataset.
 #[derive(Clone, Debug)]
@@ -65,7 +67,7 @@ enum Origin {
     },
 }
 
-/// Finds every source a build names, in the order task, diverse, held out, and hashes the files.
+/// Finds every source a build names, in the order task, diverse, held out, eval, and hashes the files.
 ///
 /// With `accept_changed` a file may differ from the hash its recipe entry holds.
 ///
@@ -78,6 +80,7 @@ pub fn resolve(config: &BuildConfig, accept_changed: bool) -> Result<Vec<Source>
         (Kind::Task, &config.task),
         (Kind::Diverse, &config.diverse),
         (Kind::HeldOut, &config.held_out),
+        (Kind::Eval, &config.eval),
     ] {
         for entry in entries {
             let mut found = resolve_entry(config, kind, entry, accept_changed)?;
@@ -103,6 +106,7 @@ pub fn freeze(sources: &[Source], folder: &Path) -> ResolvedEntries {
         task: entries(Kind::Task),
         diverse: entries(Kind::Diverse),
         held_out: entries(Kind::HeldOut),
+        eval: entries(Kind::Eval),
     }
 }
 
@@ -226,7 +230,7 @@ fn resolve_entry(
         blake3,
         licence: entry.licence.clone(),
         mix: entry.mix,
-        columns: Columns::default(),
+        columns: Columns::for_kind(kind),
         origin,
     };
     match spec {
@@ -245,6 +249,17 @@ fn resolve_entry(
             families,
             rows,
         } => {
+            if rows.is_none() && matches!(kind, Kind::HeldOut | Kind::Eval) {
+                return Err(Error::Setting {
+                    key: if kind == Kind::Eval {
+                        "eval"
+                    } else {
+                        "held-out"
+                    },
+                    problem: format!("`{}` does not say how many rows", entry.path),
+                    hint: format!("`{}@500` draws that many", entry.path),
+                });
+            }
             let sampler = match is_for_base_model {
                 false => Sampler::new(config.seed, &families),
                 true => Sampler::for_base_model(config.seed, &families),

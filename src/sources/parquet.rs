@@ -24,9 +24,11 @@ pub(super) fn read(file: File, rows: &mut Rows<'_>) -> Result<()> {
         .collect();
     let mut chosen = Vec::new();
     for role in Role::ALL {
+        let is_usable =
+            |idx: usize| rows.columns.needs_text(role) || is_text(schema.field(idx).data_type());
         let candidates = names.iter().enumerate().filter_map(|(idx, name)| {
             let (found, rank) = rows.columns.role(name)?;
-            (found == role).then_some((rank, idx))
+            (found == role && is_usable(idx)).then_some((rank, idx))
         });
         match candidates.min() {
             Some((_, idx)) => chosen.push((role, idx)),

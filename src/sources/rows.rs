@@ -253,7 +253,7 @@ impl<'a> Rows<'a> {
             return;
         }
         let no_text = Role::ALL.into_iter().find_map(|role| match value(role) {
-            Some(Value::Other(found)) => Some((role, found)),
+            Some(Value::Other(found)) if self.columns.needs_text(role) => Some((role, found)),
             _ => None,
         });
         if let Some((role, found)) = no_text {

@@ -10,16 +10,22 @@ mod jaccard;
 mod memory;
 mod minhash;
 mod near_index;
+mod ngrams;
 mod opening;
 mod rare_prefix;
 mod raw;
+mod rouge_l;
+mod rouge_words;
+mod same_words;
 mod sample_id;
 mod seeded_hash;
+mod shared_ngrams;
 mod shingles;
 mod spread;
 mod task_of_draw;
 mod token_count;
 mod word_cluster;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +43,8 @@ pub use minhash::Bands;
 pub use near_index::{FirstCome, Keys, Similar};
 pub use rare_prefix::RarePrefix;
 pub use raw::RawTable;
+pub use rouge_l::{Lcs, f_measure};
+pub use shared_ngrams::{NgramFilter, ngram_filter};
 pub use shingles::members;
 pub use token_count::register_token_count;
 
@@ -105,13 +113,20 @@ pub fn functions() -> Vec<ScalarUDF> {
         is_blank::function(),
         is_placeholder::function(),
         jaccard::function(),
+        ngrams::function(),
         opening::function(),
+        rouge_l::function(),
+        rouge_words::function(),
+        same_words::function(),
+        same_words::hash_function(),
         sample_id::function(),
         seeded_hash::function(),
+        shared_ngrams::function(),
         shingles::function(),
         spread::function(),
         task_of_draw::function(),
         word_cluster::function(),
+        words::function(),
     ]
 }
 

@@ -12,6 +12,10 @@ mod contract;
 /// The parity tests on a GPU, where there is one.
 #[cfg(feature = "cuda")]
 mod cuda;
+/// What is measured on stays out of the shards.
+mod decontaminate;
+/// `--explain` and `--dry-run`.
+mod explain;
 /// `delia-fit`.
 mod fit;
 /// What happens when something is in the folder already.
@@ -38,6 +42,8 @@ mod readme;
 mod real_data;
 /// A fit that is stopped and goes on, and what its folder keeps when it fails.
 mod resume;
+/// Near-duplicates by ROUGE-L, beside Google's rouge_score.
+mod rouge_l;
 /// The same recipe gives the same bytes, however it is run.
 mod same_bytes;
 /// Every format, compression and column name a source may have.

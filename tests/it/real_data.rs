@@ -115,3 +115,51 @@ fn every_real_file_with_a_prompt_and_a_response_is_a_source() {
         );
     }
 }
+
+/// The numbers are those of a few lines of Python over the definition.
+#[test]
+fn what_is_measured_on_is_found_in_real_data() {
+    let Some(data) = real_data("what_is_measured_on_is_found_in_real_data") else {
+        return;
+    };
+    let path = |name: &str| data.join(name).to_string_lossy().into_owned();
+    let scratch = Scratch::new();
+    for (diverse, flag, measured, n_overlaps) in [
+        (
+            "gsm8k_train.jsonl.zst",
+            "--eval",
+            "eval/gsm8k_test.jsonl",
+            236,
+        ),
+        (
+            "alpaca_data.json.zst",
+            "--eval",
+            "eval/ifeval_input_data.jsonl",
+            15,
+        ),
+        (
+            "alpaca_data.json.zst",
+            "--held-out",
+            "task/halu_cot_json/test_Halu_CoT_JSON.jsonl",
+            1_762,
+        ),
+    ] {
+        let (file, measured) = (path(&format!("diverse/{diverse}")), path(measured));
+        let sources = [
+            "--diverse",
+            &file,
+            flag,
+            &measured,
+            "--ratio",
+            "1",
+            "--force",
+        ];
+        scratch.build(&sources).ok();
+        let name = diverse.split('.').next().expect("a name");
+        let source = source_of(&scratch.path().join("shards"), name);
+        assert_eq!(
+            source["dropped_by_reason"]["held_out_overlap"], n_overlaps,
+            "{diverse} and {measured}"
+        );
+    }
+}
