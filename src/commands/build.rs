@@ -24,6 +24,7 @@ use crate::tables::{Engine, RawTable, lift, session};
 
 use super::account;
 use super::allot::allot;
+use super::measure;
 use super::near;
 use super::stages::{Stage, Stages, each_batch, register_columns};
 
@@ -119,6 +120,7 @@ pub async fn build(
     ]);
     files.extend(line.write_shards(&folder, &plan).await?);
     files.extend(account::write_files(&session, &folder, progress).await?);
+    files.extend(measure::write_diversity(&line.stages, config.seed, &folder, progress).await?);
     let manifest = line.manifest(&folder, &drawn, plan, files).await?;
     folder.finish(&manifest)?;
     Ok(report(Outcome::Built, manifest))

@@ -9,6 +9,8 @@ pub mod build;
 #[cfg(feature = "fit")]
 pub mod fit;
 #[cfg(feature = "build")]
+mod measure;
+#[cfg(feature = "build")]
 mod near;
 #[cfg(feature = "build")]
 pub mod sql;

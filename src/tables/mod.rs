@@ -3,10 +3,13 @@
 //! What chooses, groups or orders rows is SQL; what touches characters or hashes is a function here, one a file, each a plain
 //! kernel with a thin wrapper.
 
+mod distinct_ngrams;
 mod draws_until;
+mod entropy;
 mod is_blank;
 mod is_placeholder;
 mod jaccard;
+mod lead_pair;
 mod minhash;
 mod rare_prefix;
 mod raw;
@@ -15,6 +18,7 @@ mod seeded_hash;
 mod set_id;
 mod shingles;
 mod task_of_draw;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +26,7 @@ use std::sync::Arc;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::{Error, Result};
@@ -81,6 +85,9 @@ pub fn session(engine: Engine, scratch: &Path) -> Result<SessionContext> {
     for function in functions() {
         context.register_udf(function);
     }
+    for function in aggregates() {
+        context.register_udaf(function);
+    }
     Ok(context)
 }
 
@@ -91,6 +98,7 @@ pub fn functions() -> Vec<ScalarUDF> {
         is_blank::function(),
         is_placeholder::function(),
         jaccard::function(),
+        lead_pair::function(),
         minhash::function(),
         rare_prefix::function(),
         sample_id::function(),
@@ -98,7 +106,13 @@ pub fn functions() -> Vec<ScalarUDF> {
         set_id::function(),
         shingles::function(),
         task_of_draw::function(),
+        words::function(),
     ]
+}
+
+/// The aggregates of our own.
+pub fn aggregates() -> Vec<AggregateUDF> {
+    vec![distinct_ngrams::function(), entropy::function()]
 }
 
 /// Turns an engine error into ours.
