@@ -77,6 +77,8 @@ queries! {
     Diversity = "95_diversity.sql",
     /// How diverse the stream is.
     DiversityOfStream = "inspect/diversity.sql",
+    /// How diverse the draw is, to read.
+    DiversityOfDraw = "inspect/diversity_of_draw.sql",
     /// How many rows each source lost to which reason.
     DroppedByReason = "inspect/dropped_by_reason.sql",
     /// The stream with the names of its files.
@@ -247,6 +249,11 @@ pub fn diversity(seed: u64) -> Bound {
 /// `inspect/diversity.sql`
 pub fn diversity_of_stream(seed: u64) -> Bound {
     bound(Query::DiversityOfStream, of_pairs(seed))
+}
+
+/// `inspect/diversity_of_draw.sql`
+pub fn diversity_of_draw() -> Bound {
+    bound(Query::DiversityOfDraw, vec![])
 }
 
 /// Which rows are compared in pairs.

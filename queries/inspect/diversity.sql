@@ -77,13 +77,13 @@ SELECT
     runs.source,
     CAST(runs.n_rows AS BIGINT UNSIGNED) AS rows,
     CAST(coalesce(runs.n_words, 0) AS BIGINT UNSIGNED) AS words,
-    distinct_1,
-    distinct_2,
-    distinct_3,
+    round(distinct_1, 4) AS distinct_1,
+    round(distinct_2, 4) AS distinct_2,
+    round(distinct_3, 4) AS distinct_3,
     CAST(coalesce(leads.n_pairs, 0) AS BIGINT UNSIGNED) AS lead_pairs,
-    leads.bits AS lead_pair_entropy,
-    coalesce(leads.n_rows, 0) / CAST(runs.n_rows AS DOUBLE) AS lead_pair_share,
-    millionths / CAST(1000000 * distances.n_pairs AS DOUBLE) AS mean_distance,
+    round(leads.bits, 3) AS lead_pair_entropy,
+    round(coalesce(leads.n_rows, 0) / CAST(runs.n_rows AS DOUBLE), 4) AS lead_pair_share,
+    round(millionths / CAST(1000000 * distances.n_pairs AS DOUBLE), 4) AS mean_distance,
     CAST(coalesce(distances.n_pairs, 0) AS BIGINT UNSIGNED) AS pairs
 FROM runs
 LEFT JOIN leads ON leads.kind = runs.kind AND leads.source = runs.source

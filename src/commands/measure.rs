@@ -139,7 +139,16 @@ mod tests {
         session
             .register_batch("compared", compared)
             .expect("a table");
-        rows(&session, &queries::diversity(3)).await
+        let found = rows(&session, &queries::diversity(3)).await;
+        session
+            .register_batch("diversity", found.clone())
+            .expect("a table");
+        let to_read = rows(&session, &queries::diversity_of_draw()).await;
+        assert_eq!(
+            to_read["pick"].as_string::<i32>(),
+            found["pick"].as_string::<i32>()
+        );
+        found
     }
 
     fn engine(threads: usize, batch_rows: usize) -> Engine {

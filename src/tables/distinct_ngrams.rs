@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
@@ -148,16 +148,12 @@ impl Accumulator for Distinct {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let members: Vec<_> = self
-            .members
-            .iter()
-            .copied()
-            .map(ScalarValue::from)
-            .collect();
+        let members = [Some(self.members.iter().copied().map(Some))];
+        let members = ListArray::from_iter_primitive::<UInt64Type, _, _>(members);
         Ok(vec![
             ScalarValue::from(self.n_seen),
             ScalarValue::from(u64::from(self.level)),
-            ScalarValue::List(ScalarValue::new_list_nullable(&members, &DataType::UInt64)),
+            ScalarValue::List(Arc::new(members)),
         ])
     }
 

@@ -50,6 +50,7 @@ fn all_bound() -> Vec<Bound> {
         queries::compared(0),
         queries::diversity(0),
         queries::diversity_of_stream(0),
+        queries::diversity_of_draw(),
         queries::dropped_by_reason(),
         queries::named_shards(1),
     ]
