@@ -1,40 +1,71 @@
--- The diverse samples to use: from every source as many as it is allotted, drawn at random, none twice before all once.
+-- The order in which each source gives its diverse samples, as far as it is needed: none twice before all once.
 --
 -- in   pool(source_idx, source_row, sample_id, held_out)
---      allotment(source_idx, n_pool, n_draws)    rows there are and rows to draw, one row a source
--- out  source_idx, source_row, sample_id, pass, draw
---      `pass` counts how often the source's pool has been used up before; `draw` numbers all draws 0, 1, 2, …
--- with $seed  BIGINT UNSIGNED    changes which rows are drawn, never how many
+--      clusters(source_idx, source_row, cluster, opening)    samples of a kind; without rows where the selection is random
+--      supply(source_idx, n_pool, n_draws)                   rows there are and rows to draw, one row a source
+-- out  source_idx, source_row, sample_id, round, nth
+--      `round` counts how often the source's pool has been used up before; `nth` numbers its draws 0, 1, 2, …
+-- with $select  VARCHAR            random | diverse
+--      $seed    BIGINT UNSIGNED    changes which rows are drawn, never how many
 --
--- Each pass over a pool has its own seeded order, and the last pass takes the first rows of its order. The sources take
--- turns: the k-th of a source's n draws is due at (k + 1/2) / n (Webster's method), so every stretch of draws holds the
--- sources in their shares.
-WITH passes AS (
-    SELECT source_idx, n_pool, n_draws, unnest(generate_series(0, (n_draws - 1) / n_pool)) AS pass
-    FROM allotment
+-- random   each round has its own seeded order.
+-- diverse  the clusters take turns, and so do the openings: a sample that is the second of its cluster and the third of its
+--          opening, in the seeded order, has the rank 2 · 3; the smallest ranks come first, equal ones in the seeded order.
+WITH rounds AS (
+    SELECT source_idx, n_pool, n_draws, unnest(generate_series(0, (n_draws - 1) / n_pool)) AS round
+    FROM supply
     WHERE n_draws > 0
+),
+kinds AS (
+    SELECT source_idx, source_row, cluster, opening
+    FROM clusters
+    WHERE CAST($select AS VARCHAR) = 'diverse'
+),
+hashed AS (
+    SELECT
+        pool.source_idx,
+        pool.source_row,
+        sample_id,
+        round,
+        n_pool,
+        n_draws,
+        cluster,
+        opening,
+        seeded_hash(sample_id, 'draw', round, CAST($seed AS BIGINT UNSIGNED)) AS hash
+    FROM pool
+    JOIN rounds ON rounds.source_idx = pool.source_idx
+    LEFT JOIN kinds ON kinds.source_idx = pool.source_idx AND kinds.source_row = pool.source_row
+    WHERE NOT held_out
+),
+turns AS (
+    SELECT
+        *,
+        row_number() OVER (
+            PARTITION BY source_idx, round, cluster
+            ORDER BY hash, sample_id
+        ) AS nth_of_cluster,
+        row_number() OVER (
+            PARTITION BY source_idx, round, opening
+            ORDER BY hash, sample_id
+        ) AS nth_of_opening
+    FROM hashed
+),
+turned AS (
+    SELECT
+        *,
+        CASE WHEN CAST($select AS VARCHAR) = 'diverse' THEN nth_of_cluster * nth_of_opening ELSE 0 END AS turn
+    FROM turns
 ),
 ranked AS (
     SELECT
-        pool.source_idx,
-        source_row,
-        sample_id,
-        pass,
-        n_draws,
-        pass * n_pool - 1 + CAST(row_number() OVER (
-            PARTITION BY pool.source_idx, pass
-            ORDER BY seeded_hash(sample_id, 'draw', pass, CAST($seed AS BIGINT UNSIGNED)), sample_id
+        *,
+        round * n_pool - 1 + CAST(row_number() OVER (
+            PARTITION BY source_idx, round
+            ORDER BY turn, hash, sample_id
         ) AS BIGINT) AS nth
-    FROM pool
-    JOIN passes ON passes.source_idx = pool.source_idx
-    WHERE NOT held_out
+    FROM turned
 )
-SELECT
-    source_idx,
-    source_row,
-    sample_id,
-    pass,
-    CAST(row_number() OVER (ORDER BY (nth + 0.5) / n_draws, source_idx) AS BIGINT) - 1 AS draw
+SELECT source_idx, source_row, sample_id, round, nth
 FROM ranked
 WHERE nth < n_draws
-ORDER BY draw;
+ORDER BY source_idx, nth;

@@ -165,12 +165,52 @@ pub enum Error {
     },
 
     /// Fewer diverse samples than the ratio asks for.
-    #[error("the ratio asks for {wanted} diverse samples, {available} are left after cleaning")]
+    #[error(
+        "the ratio asks for {wanted} {}, {available} are left after cleaning",
+        of_diverse(unit)
+    )]
     Exhausted {
-        /// Diverse rows the ratio asks for.
+        /// What the ratio asks for, over all passes.
         wanted: u64,
-        /// Diverse rows there are.
+        /// What there is.
         available: u64,
+        /// `rows` or `tokens`.
+        unit: &'static str,
+    },
+
+    /// Fewer samples in a source than its weight asks for.
+    #[error(
+        "the mix asks for {wanted} {unit} of `{source_name}`, {available} are left after cleaning"
+    )]
+    SourceExhausted {
+        /// The source.
+        source_name: String,
+        /// What its weight asks for, over all passes so far.
+        wanted: u64,
+        /// What there is.
+        available: u64,
+        /// `rows` or `tokens`.
+        unit: &'static str,
+    },
+
+    /// Caps that leave no room for what the ratio asks for.
+    #[error(
+        "the caps of the sources allow at most {available} of the {wanted} diverse {unit} of a pass"
+    )]
+    Capped {
+        /// What the ratio asks for in a pass.
+        wanted: u64,
+        /// What the caps leave.
+        available: u64,
+        /// `rows` or `tokens`.
+        unit: &'static str,
+    },
+
+    /// A tokenizer whose bytes are not those the recipe was frozen with.
+    #[error("the tokenizer `{}` has changed since the recipe was written", path.display())]
+    TokenizerChanged {
+        /// As in the recipe.
+        path: PathBuf,
     },
 
     /// An output folder with files that no build of ours put there.
@@ -406,6 +446,11 @@ impl Error {
             Error::Exhausted { .. } => {
                 "`--on-exhausted repeat` uses samples several times; a smaller `--ratio` or more sources avoid that".to_owned()
             }
+            Error::SourceExhausted { .. } => {
+                "`--on-exhausted repeat` uses samples several times, `top-up` takes the rest from the next source".to_owned()
+            }
+            Error::Capped { .. } => "a higher `--cap`, a smaller `--ratio` or more sources make room".to_owned(),
+            Error::TokenizerChanged { .. } => "`--accept-changed` builds with the file as it is now".to_owned(),
             Error::FolderForeign { .. } => "choose an empty folder with `--out`; nothing was removed".to_owned(),
             Error::FolderOtherBuild { .. } => {
                 "choose another folder with `--out`, or replace that build with `--force`".to_owned()
@@ -503,6 +548,14 @@ fn sql_hint(message: &str) -> Option<&'static str> {
         Some("the tables are `shards`, `dropped`, `sources` and `held_out`")
     } else {
         None
+    }
+}
+
+/// Rows are called samples where the ratio speaks of them.
+fn of_diverse(unit: &str) -> &'static str {
+    match unit {
+        "tokens" => "tokens of diverse samples",
+        _ => "diverse samples",
     }
 }
 

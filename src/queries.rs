@@ -7,7 +7,7 @@ use arrow::datatypes::UInt64Type;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::scalar::ScalarValue;
 
-use crate::config::{DedupeOn, NearConfig, Order, Shingle};
+use crate::config::{DedupeOn, NearConfig, Order, Select, Shingle};
 use crate::error::Result;
 use crate::sample::Kind;
 use crate::tables::lift;
@@ -47,6 +47,8 @@ queries! {
     Normalize = "10_normalize.sql",
     /// The first of equal samples stays.
     DedupeExact = "20_dedupe_exact.sql",
+    /// How many tokens the samples have.
+    Tokens = "22_tokens.sql",
     /// The rows that are compared, as sets of pieces.
     Shingles = "25_shingles.sql",
     /// The pieces that many rows have.
@@ -59,10 +61,20 @@ queries! {
     NearDuplicates = "35_near_duplicates.sql",
     /// The pool, and what is set aside to measure on.
     HoldOut = "45_hold_out.sql",
-    /// The diverse samples to use.
+    /// How many tokens each source has to give.
+    PoolTokens = "46_pool_tokens.sql",
+    /// Which samples are of a kind.
+    Clusters = "48_clusters.sql",
+    /// The order in which each source gives its samples.
     Diversify = "50_diversify.sql",
+    /// The tokens of the draws.
+    DrawTokens = "52_draw_tokens.sql",
+    /// The diverse samples to use.
+    Draws = "55_draws.sql",
     /// The order of the stream.
     Interleave = "70_interleave.sql",
+    /// How many tokens each source has in the stream.
+    UsedTokens = "72_used_tokens.sql",
     /// The stream with its texts.
     Shards = "75_shards.sql",
     /// What was dropped, and why.
@@ -140,6 +152,14 @@ pub fn dedupe_exact() -> Bound {
     bound(Query::DedupeExact, vec![])
 }
 
+/// `22_tokens.sql` for one kind of samples.
+pub fn tokens(kind: Kind) -> Bound {
+    bound(
+        Query::Tokens,
+        vec![("kind", ScalarValue::from(kind.name()))],
+    )
+}
+
 /// `25_shingles.sql`
 pub fn shingles(on: DedupeOn, shingle: Shingle) -> Bound {
     let parameters = vec![
@@ -195,19 +215,50 @@ pub fn hold_out(n_rows: u64) -> Bound {
     bound(Query::HoldOut, vec![("n_rows", count(n_rows))])
 }
 
+/// `46_pool_tokens.sql`
+pub fn pool_tokens() -> Bound {
+    bound(Query::PoolTokens, vec![])
+}
+
+/// `48_clusters.sql`
+pub fn clusters(seed: u64) -> Bound {
+    bound(Query::Clusters, vec![("seed", ScalarValue::from(seed))])
+}
+
 /// `50_diversify.sql`
-pub fn diversify(seed: u64) -> Bound {
-    bound(Query::Diversify, vec![("seed", ScalarValue::from(seed))])
+pub fn diversify(select: Select, seed: u64) -> Bound {
+    let parameters = vec![
+        ("select", ScalarValue::from(select.name())),
+        ("seed", ScalarValue::from(seed)),
+    ];
+    bound(Query::Diversify, parameters)
+}
+
+/// `52_draw_tokens.sql`
+pub fn draw_tokens() -> Bound {
+    bound(Query::DrawTokens, vec![])
+}
+
+/// `55_draws.sql`
+pub fn draws() -> Bound {
+    bound(Query::Draws, vec![])
 }
 
 /// `70_interleave.sql`; `ratio` is r·k as a decimal number.
-pub fn interleave(order: Order, ratio: &str, seed: u64) -> Bound {
+pub fn interleave(order: Order, ratio: &str, passes: u32, n_again: u64, seed: u64) -> Bound {
     let parameters = vec![
         ("order", ScalarValue::from(order.name())),
         ("ratio", ScalarValue::from(ratio)),
+        ("passes", count(passes.into())),
+        ("n_again", count(n_again)),
         ("seed", ScalarValue::from(seed)),
     ];
     bound(Query::Interleave, parameters)
+}
+
+/// `72_used_tokens.sql`
+pub fn used_tokens() -> Bound {
+    bound(Query::UsedTokens, vec![])
 }
 
 /// `75_shards.sql`, from `first_position` on.
@@ -238,7 +289,11 @@ pub fn sources() -> Bound {
 
 /// `93_compared.sql`
 pub fn compared(seed: u64) -> Bound {
-    bound(Query::Compared, vec![("seed", ScalarValue::from(seed))])
+    let parameters = vec![
+        ("seed", ScalarValue::from(seed)),
+        ("unseen", ScalarValue::from(!seed)),
+    ];
+    bound(Query::Compared, parameters)
 }
 
 /// `95_diversity.sql`

@@ -2,9 +2,9 @@
 --
 -- in   shards(position, kind, source, instruction, input, output, …)
 -- out  kind, source, rows, words, distinct_1, distinct_2, distinct_3, lead_pairs, lead_pair_entropy, lead_pair_share,
---      mean_distance, pairs
+--      clusters, cluster_entropy, mean_distance, pairs
 -- with $n_compared  BIGINT             rows to compare, each with the next in a seeded order
---      $seed        BIGINT UNSIGNED    changes which rows are compared
+--      $seed        BIGINT UNSIGNED    changes which rows are compared, and which words name the clusters
 --
 -- The share of different runs falls with the length of a text, so sources of like size can be compared.
 WITH texts AS (
@@ -36,6 +36,20 @@ pairs AS (
 leads AS (
     SELECT kind, source, count(*) AS n_pairs, sum(n_rows) AS n_rows, entropy(n_rows) AS bits
     FROM pairs
+    GROUP BY kind, source
+),
+clustered AS (
+    SELECT kind, source, word_cluster(concat(instruction, chr(10), input), CAST($seed AS BIGINT UNSIGNED)) AS name
+    FROM shards
+),
+filled AS (
+    SELECT kind, source, name, count(*) AS n_rows
+    FROM clustered
+    GROUP BY kind, source, name
+),
+spread AS (
+    SELECT kind, source, count(*) AS n_clusters, entropy(n_rows) AS bits
+    FROM filled
     GROUP BY kind, source
 ),
 ranked AS (
@@ -83,9 +97,12 @@ SELECT
     CAST(coalesce(leads.n_pairs, 0) AS BIGINT UNSIGNED) AS lead_pairs,
     round(leads.bits, 3) AS lead_pair_entropy,
     round(coalesce(leads.n_rows, 0) / CAST(runs.n_rows AS DOUBLE), 4) AS lead_pair_share,
+    CAST(spread.n_clusters AS BIGINT UNSIGNED) AS clusters,
+    round(spread.bits, 3) AS cluster_entropy,
     round(millionths / CAST(1000000 * distances.n_pairs AS DOUBLE), 4) AS mean_distance,
     CAST(coalesce(distances.n_pairs, 0) AS BIGINT UNSIGNED) AS pairs
 FROM runs
 LEFT JOIN leads ON leads.kind = runs.kind AND leads.source = runs.source
+LEFT JOIN spread ON spread.kind = runs.kind AND spread.source = runs.source
 LEFT JOIN distances ON distances.kind = runs.kind AND distances.source = runs.source
 ORDER BY runs.kind DESC, runs.source;

@@ -10,9 +10,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use delia::commands::build::{self, Permissions};
-use delia::config::{BuildConfig, BuildTable, Recipe};
+use delia::config::{BuildConfig, BuildTable, MixFlags, Recipe};
 
 /// What Ctrl-C means for a build.
 const INTERRUPTED: &str = "interrupted; repeating the command goes on where it stopped";
@@ -26,6 +26,9 @@ const INTERRUPTED: &str = "interrupted; repeating the command goes on where it s
 struct Arguments {
     #[command(flatten)]
     build: BuildTable,
+
+    #[command(flatten)]
+    mix: MixFlags,
 
     /// Folder for the shards
     #[arg(long, value_name = "DIR", default_value = "shards")]
@@ -52,14 +55,17 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let typed = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&typed).unwrap_or_else(|error| error.exit());
     match arguments.flags.general.completions {
         Some(shell) => talk::complete::<Arguments>(shell),
-        None => engine::run(arguments.flags.engine(), INTERRUPTED, || build(arguments)),
+        None => engine::run(arguments.flags.engine(), INTERRUPTED, || {
+            build(arguments, typed)
+        }),
     }
 }
 
-async fn build(arguments: Arguments) -> anyhow::Result<()> {
+async fn build(arguments: Arguments, typed: ArgMatches) -> anyhow::Result<()> {
     let mut recipe = arguments
         .recipe
         .as_deref()
@@ -70,7 +76,7 @@ async fn build(arguments: Arguments) -> anyhow::Result<()> {
         recipe
             .build
             .unwrap_or_default()
-            .overridden_by(arguments.build),
+            .overridden_by(arguments.build.with_mix(&arguments.mix, &typed)?),
     );
     let config = BuildConfig::from_recipe(recipe)?;
     let permissions = Permissions {

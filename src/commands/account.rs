@@ -89,6 +89,8 @@ pub(super) async fn source_rows(
                 used: number(&batch, "used", row),
                 held_out: number(&batch, "held_out", row),
                 repeats: number(&batch, "repeats", row),
+                mix: None,
+                tokens: None,
                 source,
             });
         }

@@ -10,23 +10,26 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, Str
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{Expr, col, lit};
 
-use crate::config::BuildConfig;
+use crate::config::{BuildConfig, Select, Unit};
 use crate::error::{Error, Result};
 use crate::queries::{self, Bound};
 use crate::report::{BuildReport, Outcome};
 use crate::sample::{Kind, shard_schema};
 use crate::shards::{
-    FileEntry, Manifest, OutFolder, PLAN, Plan, RECIPE, RatioRows, ShardWriter, State, Versions,
-    shard_name,
+    FileEntry, Manifest, OutFolder, PLAN, Plan, RECIPE, ShardWriter, State, Versions, shard_name,
 };
 use crate::sources::{self, Source};
 use crate::tables::{Engine, RawTable, lift, session};
 
 use super::account;
-use super::allot::allot;
+use super::allot::Supply;
+use super::contract::{self, TokenSums};
+use super::draw::{Draw, Drawn, Pool};
 use super::measure;
 use super::near;
+use super::order::{self, Ordered};
 use super::stages::{Stage, Stages, each_batch, register_columns};
+use super::tokens::{self, Tokens};
 
 /// Rows the procedural sampler generates for each one the ratio asks for: a choice, and room for what cleaning drops.
 const ROWS_PER_DRAW: u64 = 2;
@@ -75,7 +78,12 @@ pub async fn build(
     let started = Instant::now();
     let sources = sources::resolve(config, permissions.accept_changed)?;
     let folder = OutFolder::lock(out)?;
-    let recipe = config.freeze(sources::freeze(&sources, out)).to_toml();
+    let tokens = Tokens::open(config, permissions.accept_changed)?;
+    let mut recipe = config.freeze(sources::freeze(&sources, out));
+    if let (Some(tokens), Some(table)) = (&tokens, &mut recipe.build) {
+        tokens.freeze(table, out);
+    }
+    let recipe = recipe.to_toml();
     let report = |outcome, manifest| BuildReport {
         out: out.to_owned(),
         outcome,
@@ -101,27 +109,31 @@ pub async fn build(
         },
         sources,
         normalized: Vec::new(),
+        tokens,
         progress,
     };
-    let drawn = line.draw().await?;
+    let stream = line.draw().await?;
     if replaces {
         folder.clear()?;
     }
     let recipe = folder.begin(&recipe)?;
     let plan = Plan::new(
-        drawn.n_tasks,
-        drawn.n_diverse(),
+        stream.task_rows(config.passes),
+        stream.drawn.n_diverse(),
         config.rows_per_shard,
         &config.special_tokens,
-    );
+    )
+    .with_stages(stream.order.stages.clone());
     let mut files = BTreeMap::from([
         (RECIPE.to_owned(), recipe),
         (PLAN.to_owned(), folder.write_plan(&plan)?),
     ]);
     files.extend(line.write_shards(&folder, &plan).await?);
     files.extend(account::write_files(&session, &folder, progress).await?);
-    files.extend(measure::write_diversity(&line.stages, config.seed, &folder, progress).await?);
-    let manifest = line.manifest(&folder, &drawn, plan, files).await?;
+    if config.select == Select::Diverse {
+        files.extend(measure::write_diversity(&line.stages, config.seed, &folder, progress).await?);
+    }
+    let manifest = line.manifest(&folder, &stream, plan, files).await?;
     folder.finish(&manifest)?;
     Ok(report(Outcome::Built, manifest))
 }
@@ -135,68 +147,126 @@ struct Line<'a> {
     sources: Vec<Source>,
     /// The normalized rows of the sources read so far.
     normalized: Vec<(usize, Stage)>,
+    /// Where a tokenizer is given.
+    tokens: Option<Tokens>,
     progress: &'a dyn Fn(Progress),
 }
 
-/// How many rows of what are in the stream.
-struct Drawn {
+/// What is in the stream.
+struct Stream {
+    /// Task rows that the ratio counts, in one pass.
     n_tasks: u64,
-    /// For every diverse source its `source_idx`, the rows in its pool, and the rows drawn.
-    allotment: Vec<(usize, u64, u64)>,
+    drawn: Drawn,
+    order: Ordered,
+    tokens: Option<TokenSums>,
 }
 
-impl Drawn {
-    fn n_diverse(&self) -> u64 {
-        self.allotment.iter().map(|(_, _, n_draws)| n_draws).sum()
+impl Stream {
+    /// Task rows over all passes, those that a staged order writes again included.
+    fn task_rows(&self, n_passes: u32) -> u64 {
+        (self.n_tasks + self.order.n_again) * u64::from(n_passes)
     }
 }
 
 impl Line<'_> {
     /// Everything before the first shard: reads, cleans, draws and orders. Leaves the tables `normalized`, `deduped`, `pool`,
     /// `ordered` and `sources`.
-    async fn draw(&mut self) -> Result<Drawn> {
+    async fn draw(&mut self) -> Result<Stream> {
         self.register_sources(&BTreeMap::new())?;
         // The task rows first: how many are left decides how many diverse rows are due.
         self.normalize(Kind::Task).await?;
-        self.dedupe().await?;
-        let n_tasks = self.count_first(Kind::Task).await?.values().sum();
+        let deduped = self.dedupe().await?;
+        let tasks = self.count_first(Kind::Task).await?;
+        let n_tasks = tasks.values().sum();
         if n_tasks == 0 {
             return Err(Error::NoTasks {
                 n_read: self.count("normalized", lit(true)).await?.values().sum(),
             });
         }
-        let wanted = self.config.draws(n_tasks)?;
-        let default_rows = wanted.saturating_mul(ROWS_PER_DRAW);
-        self.sources = self
-            .sources
-            .drain(..)
-            .map(|source| source.with_default_rows(default_rows))
-            .collect();
+        let task_tokens = match &mut self.tokens {
+            None => 0,
+            Some(tokens) => {
+                tokens.register(self.stages.session);
+                tokens.count(&self.stages, Kind::Task, &deduped).await?;
+                tokens.total(&self.stages).await?
+            }
+        };
+        let wanted = self.config.draws(match self.config.ratio_unit {
+            Unit::Rows => n_tasks,
+            Unit::Tokens => task_tokens,
+        })?;
+        self.default_rows(wanted)?;
         self.normalize(Kind::Diverse).await?;
         self.normalize(Kind::HeldOut).await?;
         let deduped = self.dedupe().await?;
+        if let Some(tokens) = &mut self.tokens {
+            tokens.count(&self.stages, Kind::Diverse, &deduped).await?;
+        }
         let near = self.dedupe_near(&deduped).await?;
         let pool = self.hold_out(&deduped, near.as_ref()).await?;
         let pools = self
             .count("pool", Expr::Not(Box::new(col("held_out"))))
             .await?;
-        let diverse = self.places(Kind::Diverse);
-        let sizes: Vec<u64> = diverse
-            .iter()
-            .map(|idx| pools.get(idx).copied().unwrap_or(0))
-            .collect();
-        let draws = allot(wanted, &sizes, self.config.on_exhausted)?;
-        let drawn = Drawn {
-            n_tasks,
-            allotment: diverse
-                .into_iter()
-                .zip(sizes)
-                .zip(draws)
-                .map(|((a, b), c)| (a, b, c))
-                .collect(),
+        let pools = self.places(Kind::Diverse).into_iter().map(|source_idx| {
+            let n_rows = pools.get(&source_idx).copied().unwrap_or(0);
+            Pool {
+                source_idx,
+                n_rows,
+                supply: Supply {
+                    name: self.sources[source_idx].name.clone(),
+                    pool: n_rows,
+                    mix: self.sources[source_idx].mix,
+                },
+            }
+        });
+        let draw = Draw {
+            stages: &self.stages,
+            config: self.config,
+            pool: &pool,
+            progress: self.progress,
         };
-        self.interleave(&drawn, &deduped, &pool).await?;
-        Ok(drawn)
+        let drawn = draw.run(wanted, pools.collect()).await?;
+        let order = order::interleave(
+            &self.stages,
+            self.config,
+            &tasks,
+            &drawn,
+            &deduped,
+            self.progress,
+        )
+        .await?;
+        self.register_sources(&weights(&drawn))?;
+        let tokens = match &self.tokens {
+            None => None,
+            Some(_) => Some(TokenSums {
+                task: task_tokens,
+                by_source: tokens::by_source(&self.stages, &queries::used_tokens()).await?,
+            }),
+        };
+        Ok(Stream {
+            n_tasks,
+            drawn,
+            order,
+            tokens,
+        })
+    }
+
+    /// Gives generators without a number of rows as many as the draws ask for.
+    fn default_rows(&mut self, wanted: u64) -> Result<()> {
+        let wanted = wanted.saturating_mul(self.config.passes.into());
+        for source in &mut self.sources {
+            let draws = match &self.tokens {
+                Some(tokens)
+                    if self.config.ratio_unit == Unit::Tokens && source.follows_ratio() =>
+                {
+                    tokens.rows_of(source, wanted)?
+                }
+                _ => wanted,
+            };
+            let n_rows = draws.saturating_mul(ROWS_PER_DRAW);
+            *source = source.clone().with_default_rows(n_rows);
+        }
+        Ok(())
     }
 
     async fn normalize(&mut self, kind: Kind) -> Result<()> {
@@ -253,24 +323,6 @@ impl Line<'_> {
             .await
     }
 
-    async fn interleave(&self, drawn: &Drawn, deduped: &Stage, pool: &Stage) -> Result<()> {
-        let config = self.config;
-        self.register_allotment(drawn)?;
-        let allotment = format!("{:?}", drawn.allotment);
-        let draws = self
-            .run(
-                "drawn",
-                &queries::diversify(config.seed),
-                &[&pool.key, &allotment],
-            )
-            .await?;
-        let ratio = config.draws_per_task()?.to_string();
-        let query = queries::interleave(config.order, &ratio, config.seed);
-        self.run("ordered", &query, &[&deduped.key, &draws.key])
-            .await?;
-        self.register_sources(&weights(drawn))
-    }
-
     /// Runs a query as a stage and makes its rows a table.
     async fn run(&self, table: &'static str, query: &Bound, inputs: &[&str]) -> Result<Stage> {
         (self.progress)(Progress::Query(query.query.file()));
@@ -309,11 +361,16 @@ impl Line<'_> {
     async fn manifest(
         &self,
         folder: &OutFolder,
-        drawn: &Drawn,
+        stream: &Stream,
         plan: Plan,
         files: BTreeMap<String, FileEntry>,
     ) -> Result<Manifest> {
         let config = self.config;
+        let (drawn, tokens) = (&stream.drawn, stream.tokens.as_ref());
+        let mut sources =
+            account::source_rows(self.stages.session, folder.path(), &self.sources).await?;
+        let mixes: Vec<_> = self.sources.iter().map(|source| source.mix).collect();
+        contract::add_mix(&mut sources, &mixes, config, drawn, tokens);
         Ok(Manifest {
             format: Manifest::format(),
             versions: Versions {
@@ -322,19 +379,15 @@ impl Line<'_> {
                 arrow: arrow::ARROW_VERSION.to_owned(),
             },
             seed: config.seed,
-            ratio: RatioRows {
-                requested: config.ratio,
-                iterations: config.iterations,
-                requested_rows: config.draws(drawn.n_tasks)?,
-                achieved_rows: drawn.n_diverse(),
-                task_rows: drawn.n_tasks,
-                achieved: drawn.n_diverse() as f64
-                    / drawn.n_tasks as f64
-                    / f64::from(config.iterations),
-            },
+            ratio: contract::ratio_rows(
+                config,
+                stream.n_tasks,
+                stream.order.n_again,
+                drawn,
+                tokens,
+            )?,
             plan,
-            sources: account::source_rows(self.stages.session, folder.path(), &self.sources)
-                .await?,
+            sources,
             files,
         })
     }
@@ -403,23 +456,6 @@ impl Line<'_> {
         ];
         register_columns(self.stages.session, "sources", columns)
     }
-
-    fn register_allotment(&self, drawn: &Drawn) -> Result<()> {
-        let column = |value: fn(&(usize, u64, u64)) -> i64| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(
-                drawn.allotment.iter().map(value),
-            ))
-        };
-        let columns: [(&str, ArrayRef); 3] = [
-            (
-                "source_idx",
-                column(|(source_idx, _, _)| *source_idx as i64),
-            ),
-            ("n_pool", column(|(_, n_pool, _)| *n_pool as i64)),
-            ("n_draws", column(|(_, _, n_draws)| *n_draws as i64)),
-        ];
-        register_columns(self.stages.session, "allotment", columns)
-    }
 }
 
 /// The share of the diverse rows that each diverse source gives.
@@ -433,8 +469,8 @@ fn weights(drawn: &Drawn) -> BTreeMap<usize, f64> {
         }
     };
     drawn
-        .allotment
+        .sources
         .iter()
-        .map(|&(source_idx, _, n_draws)| (source_idx, share(n_draws)))
+        .map(|source| (source.source_idx, share(source.n_draws())))
         .collect()
 }

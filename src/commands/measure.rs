@@ -1,11 +1,10 @@
-//! How diverse the chosen rows are, beside the pool and a random pick: measured where the selection clustered the pool.
+//! How diverse the chosen rows are, beside the pool and a random pick: measured where the selection is to be diverse.
 
 use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::queries;
 use crate::shards::{FileEntry, OutFolder, Use};
-use crate::tables::lift;
 
 use super::build::Progress;
 use super::stages::{Stages, register, write};
@@ -13,10 +12,7 @@ use super::stages::{Stages, register, write};
 /// The file of the table `diversity`.
 pub(super) const DIVERSITY: &str = "diversity.parquet";
 
-/// The table that `--select diverse` leaves.
-const CLUSTERS: &str = "clusters";
-
-/// Measures the draw, and writes nothing where no cluster is known.
+/// Measures the draw, from the tables it leaves in the session.
 ///
 /// # Errors
 /// When a query fails or the file cannot be written.
@@ -27,9 +23,6 @@ pub(super) async fn write_diversity(
     progress: &dyn Fn(Progress),
 ) -> Result<BTreeMap<String, FileEntry>> {
     let session = stages.session;
-    if !session.table_exist(CLUSTERS).map_err(lift(CLUSTERS))? {
-        return Ok(BTreeMap::new());
-    }
     let compared = queries::compared(seed);
     progress(Progress::Query(compared.query.file()));
     // Computed again after an interruption, unlike a stage: its key would have to name all that the draw depends on.
@@ -66,27 +59,27 @@ mod tests {
     use super::super::stages::register_columns;
     use super::*;
 
-    /// Instruction, input, output and cluster of the pool; the first of them are chosen.
-    const POOL: [(&str, &str, &str, i64); 6] = [
-        ("Write a poem.", "", "red blue", 1),
-        ("Name two stars", "", "red red", 2),
-        ("Write a poem!", "", "red blue", 1),
-        ("Write poems", "", "blue", 1),
-        ("What is a prime?", "", "a number", 3),
-        ("Sort the words", "b a", "a b", 3),
+    /// Instruction, input and output of the pool; the first of them are chosen. The longer words of their prompts, which name
+    /// the clusters, are "write", "stars", "prime" and "words".
+    const POOL: [(&str, &str, &str); 6] = [
+        ("Write a poem.", "", "red blue"),
+        ("Name two stars", "", "red red"),
+        ("Write a poem!", "", "red blue"),
+        ("Write poem", "", "blue"),
+        ("What is a prime?", "", "a number"),
+        ("Sort the words", "b a", "a b"),
     ];
 
     fn tables(engine: Engine, n_chosen: usize) -> SessionContext {
         let session = session(engine, &std::env::temp_dir()).expect("a session");
         let n = POOL.len();
-        let texts = |of: fn(&(&'static str, &'static str, &'static str, i64)) -> &'static str| {
+        let texts = |of: fn(&(&'static str, &'static str, &'static str)) -> &'static str| {
             Arc::new(POOL.iter().map(of).map(Some).collect::<StringArray>()) as ArrayRef
         };
         let idx = |n: usize| Arc::new(Int64Array::from(vec![7; n])) as ArrayRef;
         let rows = |n: usize| Arc::new(UInt64Array::from_iter_values(0..n as u64)) as ArrayRef;
         let ids = (0..n).map(|row| [row as u8; 16]);
         let ids = FixedSizeBinaryArray::try_from_iter(ids).expect("ids");
-        let clusters = POOL.iter().map(|row| row.3);
         let held_out = vec![false; n];
         let pool = [
             ("source_idx", idx(n)),
@@ -106,15 +99,6 @@ mod tests {
             ),
         ];
         register_columns(&session, "drawn", drawn).expect("a table");
-        let clusters = [
-            ("source_idx", idx(n)),
-            ("source_row", rows(n)),
-            (
-                "cluster",
-                Arc::new(Int64Array::from_iter_values(clusters)) as _,
-            ),
-        ];
-        register_columns(&session, "clusters", clusters).expect("a table");
         let normalized = [
             ("source_idx", idx(n)),
             ("source_row", rows(n)),
@@ -184,7 +168,7 @@ mod tests {
         );
         assert_eq!(floats(&found, "lead_pair_share")[0], 5.0 / 6.0);
         assert_eq!(counts(&found, "clusters")[2], 2);
-        assert_eq!(last("cluster_coverage"), 2.0 / 3.0);
+        assert_eq!(last("cluster_coverage"), 2.0 / 4.0);
         let bits = |p: f64| -(p * p.log2() + (1.0 - p) * (1.0 - p).log2());
         assert!((last("cluster_entropy") - bits(1.0 / 3.0)).abs() < 1e-4);
         assert!((last("lead_pair_entropy") - bits(1.0 / 3.0)).abs() < 1e-4);
@@ -235,6 +219,7 @@ mod tests {
         assert_eq!(floats(&found, "lead_pair_entropy")[0], 1.0);
         assert_eq!(floats(&found, "mean_distance")[0], 1.0);
         assert_eq!(counts(&found, "pairs"), [1, 3]);
+        assert_eq!(counts(&found, "clusters"), [2, 3]);
     }
 
     #[tokio::test]

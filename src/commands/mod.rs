@@ -6,6 +6,10 @@ mod account;
 mod allot;
 #[cfg(feature = "build")]
 pub mod build;
+#[cfg(feature = "build")]
+mod contract;
+#[cfg(feature = "build")]
+mod draw;
 #[cfg(feature = "fit")]
 pub mod fit;
 #[cfg(feature = "build")]
@@ -13,6 +17,14 @@ mod measure;
 #[cfg(feature = "build")]
 mod near;
 #[cfg(feature = "build")]
+mod nearest;
+#[cfg(feature = "build")]
+mod order;
+#[cfg(feature = "build")]
+mod pools;
+#[cfg(feature = "build")]
 pub mod sql;
 #[cfg(feature = "build")]
 mod stages;
+#[cfg(feature = "build")]
+mod tokens;

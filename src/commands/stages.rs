@@ -57,6 +57,19 @@ impl Stages<'_> {
         Ok(Stage { path, key })
     }
 
+    /// Makes a query a table that is computed where it is read.
+    ///
+    /// # Errors
+    /// When it cannot be planned.
+    pub(super) async fn view(&self, table: &'static str, bound: &Bound) -> Result<()> {
+        let plan = bound.plan(self.session).await?;
+        let registered = self
+            .session
+            .deregister_table(table)
+            .and_then(|_| self.session.register_table(table, plan.into_view()));
+        registered.map(drop).map_err(lift(table))
+    }
+
     /// The rows of a table, ordered by these columns.
     ///
     /// # Errors

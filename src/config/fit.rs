@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use super::fit_values::{BatchSize, Init, LossOn, TooLong};
 
 /// The model of a fit that names none.
-const DEFAULT_MODEL: &str = "bundled:tiny";
+pub(super) const DEFAULT_MODEL: &str = "bundled:tiny";
 /// Inner size of the adapters, as in the paper.
 const DEFAULT_RANK: usize = 16;
 /// The adapters' outputs are scaled by alpha / rank.

@@ -6,10 +6,14 @@
 
 mod fit;
 mod fit_values;
+mod mix;
 mod near;
 mod ratio;
 mod recipe;
+mod share;
 mod spec;
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +21,11 @@ use crate::error::{Error, Result};
 
 pub use fit::{FitConfig, FitTable};
 pub use fit_values::{BatchSize, DeviceChoice, Init, LossOn, TooLong};
+pub use mix::{Mix, MixFlags, Weight};
 pub use near::{DedupeOn, Near, NearConfig, NearMethod, Shingle};
-pub use ratio::{MAX_ROWS, Ratio, RatioError, largest_remainder};
+pub use ratio::{MAX_ROWS, Ratio, RatioError, largest_remainder, largest_remainder_within};
 pub use recipe::{BuildTable, Recipe};
+pub use share::Share;
 pub use spec::{ColumnMap, Role, SourceEntry, SourceSpec};
 
 /// The task set of a build that names none.
@@ -32,6 +38,10 @@ pub const DEFAULT_TASK_SPECIAL_TOKEN: &str = "<sep>";
 pub const DEFAULT_DIVERSE: &str = "procedural";
 /// How often the draw after each task sample is repeated; the paper lists it and does not use it.
 pub const DEFAULT_ITERATIONS: u32 = 1;
+/// Differently drawn passes over the task samples.
+pub const DEFAULT_PASSES: u32 = 1;
+/// The most there may be: more than any training reads.
+pub const MAX_PASSES: u32 = 10_000;
 /// Rows in a shard: small enough to look at, large enough that 10 million rows are 611 files.
 pub const DEFAULT_ROWS_PER_SHARD: u64 = 16_384;
 /// Diverse rows set aside to measure on; never more than a tenth of the pool.
@@ -48,12 +58,26 @@ pub struct BuildConfig {
     pub held_out: Vec<SourceEntry>,
     /// Diverse rows set aside to measure on; a pool gives at most a tenth.
     pub held_out_diverse: u64,
-    /// Diverse samples per task sample and iteration.
+    /// Diverse samples per task sample and iteration, or tokens of them per token.
     pub ratio: Ratio,
+    /// What the ratio counts.
+    pub ratio_unit: Unit,
+    /// Where the tokenizer is that counts tokens, and its BLAKE3 when the recipe was frozen.
+    pub tokenizer: Option<PathBuf>,
+    /// BLAKE3 of the tokenizer when the recipe was frozen.
+    pub tokenizer_blake3: Option<String>,
     /// How often the draw after each task sample is repeated.
     pub iterations: u32,
+    /// How often the whole stream is drawn anew.
+    pub passes: u32,
+    /// Which diverse rows are drawn first.
+    pub select: Select,
     /// The order of the stream.
     pub order: Order,
+    /// In a staged order: the task rows that the diverse stage holds again.
+    pub stage_share: Share,
+    /// In a stratified order: rows that hold the mix.
+    pub batch_size: BatchSize,
     /// Seed of every random choice.
     pub seed: u64,
     /// What counts as a near-duplicate.
@@ -88,6 +112,10 @@ pub enum Order {
     Shuffled,
     /// Algorithm 1 to the letter: every task sample, followed by its own draws
     Strict,
+    /// First all task samples, then the diverse ones with a share of the task samples again (DMT), each stage shuffled
+    Staged,
+    /// Shuffled, but every batch holds every source in its share, to the row
+    Stratified,
 }
 
 impl Order {
@@ -96,6 +124,50 @@ impl Order {
         match self {
             Order::Shuffled => "shuffled",
             Order::Strict => "strict",
+            Order::Staged => "staged",
+            Order::Stratified => "stratified",
+        }
+    }
+}
+
+/// Which diverse samples are drawn first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Select {
+    /// Every sample is equally likely, as in the paper
+    #[default]
+    Random,
+    /// The clusters of a source take turns, so that rare kinds of prompts come early
+    Diverse,
+}
+
+impl Select {
+    /// The name in recipes and SQL parameters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Select::Random => "random",
+            Select::Diverse => "diverse",
+        }
+    }
+}
+
+/// What a ratio counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Samples.
+    #[default]
+    Rows,
+    /// Tokens of instruction, input and output.
+    Tokens,
+}
+
+impl Unit {
+    /// The name in messages and in the manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Rows => "rows",
+            Unit::Tokens => "tokens",
         }
     }
 }
@@ -123,6 +195,13 @@ impl BuildConfig {
             build, fit, eval, ..
         } = recipe;
         let build = build.unwrap_or_default();
+        if build.ratio.is_some() && build.ratio_tokens.is_some() {
+            return Err(Error::Setting {
+                key: "ratio-tokens",
+                problem: "the ratio is given in rows and in tokens".to_owned(),
+                hint: "take one of `--ratio` and `--ratio-tokens`".to_owned(),
+            });
+        }
         let own_task = build.task.iter().any(|entry| entry.path != DEFAULT_TASK);
         let default_to = |entries: Vec<SourceEntry>, default: Option<&str>| match default {
             Some(default) if entries.is_empty() => vec![SourceEntry::from_spec(default)],
@@ -133,9 +212,19 @@ impl BuildConfig {
             diverse: default_to(build.diverse, Some(DEFAULT_DIVERSE)),
             held_out: default_to(build.held_out, (!own_task).then_some(DEFAULT_TASK_HELD_OUT)),
             held_out_diverse: build.held_out_diverse.unwrap_or(DEFAULT_HELD_OUT_DIVERSE),
-            ratio: build.ratio.unwrap_or(Ratio::PAPER),
+            ratio: build.ratio.or(build.ratio_tokens).unwrap_or(Ratio::PAPER),
+            ratio_unit: match build.ratio_tokens {
+                Some(_) => Unit::Tokens,
+                None => Unit::Rows,
+            },
+            tokenizer: build.tokenizer,
+            tokenizer_blake3: build.tokenizer_blake3,
             iterations: build.iterations.unwrap_or(DEFAULT_ITERATIONS),
+            passes: build.passes.unwrap_or(DEFAULT_PASSES),
+            select: build.select.unwrap_or_default(),
             order: build.order.unwrap_or_default(),
+            stage_share: build.stage_share.unwrap_or_default(),
+            batch_size: build.batch_size.unwrap_or_default(),
             seed: build.seed.unwrap_or(0),
             near: NearConfig::new(
                 build.near,
@@ -172,15 +261,17 @@ impl BuildConfig {
             })
     }
 
-    /// Diverse rows due for `n_tasks` task rows: `round(r·k·n_tasks)`, half up.
+    /// Diverse rows due for `n_tasks` task rows, or tokens for so many tokens: `round(r·k·n_tasks)`, half up.
     pub fn draws(&self, n_tasks: u64) -> Result<u64> {
         self.draws_per_task()?
             .draws(n_tasks)
             .ok_or_else(|| Error::Setting {
                 key: "ratio",
                 problem: format!(
-                    "{} × {} diverse rows for {n_tasks} task rows are more than 10^12",
-                    self.ratio, self.iterations
+                    "{} × {} diverse {unit} for {n_tasks} task {unit} are more than 10^12",
+                    self.ratio,
+                    self.iterations,
+                    unit = self.ratio_unit.name()
                 ),
                 hint: "a build has at most 10^12 rows".to_owned(),
             })
@@ -191,9 +282,16 @@ impl BuildConfig {
         Recipe {
             delia: Some(env!("CARGO_PKG_VERSION").to_owned()),
             build: Some(BuildTable {
-                ratio: Some(self.ratio),
+                ratio: (self.ratio_unit == Unit::Rows).then_some(self.ratio),
+                ratio_tokens: (self.ratio_unit == Unit::Tokens).then_some(self.ratio),
+                tokenizer: self.tokenizer.clone(),
+                tokenizer_blake3: self.tokenizer_blake3.clone(),
                 iterations: Some(self.iterations),
+                passes: Some(self.passes),
+                select: Some(self.select),
                 order: Some(self.order),
+                stage_share: Some(self.stage_share),
+                batch_size: Some(self.batch_size),
                 seed: Some(self.seed),
                 near: Some(self.near.near()),
                 near_method: Some(self.near.method),
@@ -236,6 +334,30 @@ impl BuildConfig {
                 "the default is 16384",
             );
         }
+        if self.passes == 0 || self.passes > MAX_PASSES {
+            return setting(
+                "passes",
+                format!("between 1 and {MAX_PASSES}, got {}", self.passes),
+                "the default is 1",
+            );
+        }
+        if self.ratio_unit == Unit::Tokens && self.tokenizer.is_none() {
+            return setting(
+                "ratio-tokens",
+                "no tokenizer is given to count tokens with".to_owned(),
+                "`--tokenizer DIR` names the folder of a model, or its `tokenizer.json`",
+            );
+        }
+        if self.ratio_unit == Unit::Tokens && self.order == Order::Strict {
+            return setting(
+                "order",
+                "`strict` makes its draws by the row, `--ratio-tokens` counts tokens".to_owned(),
+                "take `--ratio`, or another order",
+            );
+        }
+        mix::check(&self.diverse)?;
+        mix::check_undrawn(&self.task)?;
+        mix::check_undrawn(&self.held_out)?;
         check_special_tokens(&self.special_tokens)?;
         self.draws_per_task()?;
         Ok(())

@@ -55,6 +55,14 @@ impl Ratio {
         decimals: 0,
     };
 
+    /// The one of a whole that [`Ratio::scaled`] counts in.
+    pub(crate) const SCALE: u64 = 10_u64.pow(MAX_DECIMALS);
+
+    /// The number times 10¹², which is whole.
+    pub fn scaled(self) -> u128 {
+        self.digits * 10_u128.pow(MAX_DECIMALS - self.decimals)
+    }
+
     /// Diverse samples due after the first `n_tasks` task samples: `round(ratio · n_tasks)`, half up.
     ///
     /// `None` where that is more than [`MAX_ROWS`].
@@ -244,13 +252,14 @@ impl Visitor<'_> for Written {
 
 /// Splits `total` into whole shares proportional to `weights`, by largest remainder; of equal remainders the earlier wins.
 ///
-/// The shares always add up to `total`, unless every weight is 0: then they are all 0.
-pub fn largest_remainder(total: u64, weights: &[u64]) -> Vec<u64> {
-    let sum: u128 = weights.iter().map(|&weight| u128::from(weight)).sum();
+/// The shares always add up to `total`, unless every weight is 0: then they are all 0. `total` is at most [`MAX_ROWS`], a
+/// weight at most 10²⁴, which a [`Ratio::scaled`] never exceeds.
+pub fn largest_remainder(total: u64, weights: &[u128]) -> Vec<u64> {
+    let sum: u128 = weights.iter().sum();
     if sum == 0 {
         return vec![0; weights.len()];
     }
-    let exact = |weight: u64| u128::from(total) * u128::from(weight);
+    let exact = |weight: u128| u128::from(total) * weight;
     let mut shares: Vec<u64> = weights
         .iter()
         .map(|&weight| (exact(weight) / sum) as u64)
@@ -262,6 +271,33 @@ pub fn largest_remainder(total: u64, weights: &[u64]) -> Vec<u64> {
         shares[idx] += 1;
     }
     shares
+}
+
+/// Splits `total` like [`largest_remainder`], but no share exceeds its limit: the others take the rest by their weights.
+///
+/// `None` where the limits of those with a weight leave no room for it.
+pub fn largest_remainder_within(total: u64, weights: &[u128], limits: &[u64]) -> Option<Vec<u64>> {
+    let mut weights = weights.to_vec();
+    let mut shares = vec![0; weights.len()];
+    let mut left = total;
+    loop {
+        let due = largest_remainder(left, &weights);
+        if due.iter().sum::<u64>() < left {
+            return None;
+        }
+        let full: Vec<usize> = (0..due.len())
+            .filter(|&idx| due[idx] > limits[idx])
+            .collect();
+        if full.is_empty() {
+            let open = shares.iter().zip(due).map(|(share, due)| share + due);
+            return Some(open.collect());
+        }
+        for idx in full {
+            shares[idx] = limits[idx];
+            left -= limits[idx];
+            weights[idx] = 0;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -370,15 +406,41 @@ mod tests {
         }
 
         #[test]
-        fn shares_add_up_and_stray_less_than_one_row(total in 0_u64..1_000_000, weights in prop::collection::vec(0_u64..1_000, 1..8)) {
+        fn shares_add_up_and_stray_less_than_one_row(total in 0_u64..1_000_000, weights in prop::collection::vec(0_u128..1_000, 1..8)) {
             let shares = largest_remainder(total, &weights);
-            let sum: u64 = weights.iter().sum();
+            let sum: u128 = weights.iter().sum();
             prop_assume!(sum > 0);
             prop_assert_eq!(shares.iter().sum::<u64>(), total);
             for (&share, &weight) in shares.iter().zip(&weights) {
                 let exact = total as f64 * weight as f64 / sum as f64;
                 prop_assert!((share as f64 - exact).abs() < 1.0);
                 prop_assert!(weight > 0 || share == 0);
+            }
+        }
+
+        #[test]
+        fn limits_hold_and_the_others_take_the_rest(
+            total in 0_u64..10_000,
+            parts in prop::collection::vec((0_u128..100, 0_u64..3_000), 1..8),
+        ) {
+            let (weights, limits): (Vec<u128>, Vec<u64>) = parts.into_iter().unzip();
+            let room: u64 = weights.iter().zip(&limits).filter(|(weight, _)| **weight > 0).map(|(_, limit)| limit).sum();
+            match largest_remainder_within(total, &weights, &limits) {
+                None => prop_assert!(total > room),
+                Some(shares) => {
+                    prop_assert!(total <= room || total == 0);
+                    prop_assert_eq!(shares.iter().sum::<u64>(), total);
+                    prop_assert!(shares.iter().zip(&limits).all(|(share, limit)| share <= limit));
+                    // Those below their limits keep their proportions, to the row.
+                    let open: Vec<usize> = (0..shares.len()).filter(|&idx| shares[idx] < limits[idx]).collect();
+                    for &a in &open {
+                        for &b in &open {
+                            let left = shares[a] as f64 * weights[b] as f64;
+                            let right = shares[b] as f64 * weights[a] as f64;
+                            prop_assert!((left - right).abs() <= weights[a].max(weights[b]) as f64 * 2.0);
+                        }
+                    }
+                }
             }
         }
     }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+use super::fit::DEFAULT_MODEL;
 use super::{
-    BUNDLED_RECIPES, ColumnMap, DedupeOn, Exhausted, FitTable, Near, NearMethod, Order, Ratio,
-    Shingle, SourceEntry,
+    BUNDLED_RECIPES, BatchSize, ColumnMap, DedupeOn, Exhausted, FitTable, Near, NearMethod, Order,
+    Ratio, Select, Share, Shingle, SourceEntry,
 };
 
 /// A recipe as written: every table and every key may be missing, none may be unknown.
@@ -42,15 +43,63 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<Ratio>,
 
+    /// Tokens of diverse samples per token of task samples, instead of --ratio; needs --tokenizer
+    ///
+    /// The tokens of instruction, input and output count. Of every source rows are drawn in order until the next would leave
+    /// it further from its part than it is, so that it is off by at most half a row.
+    #[arg(
+        long,
+        value_name = "R",
+        allow_hyphen_values = true,
+        conflicts_with = "ratio"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio_tokens: Option<Ratio>,
+
+    /// What counts tokens: the folder of a model, or a `tokenizer.json`; the manifest then holds tokens too
+    #[arg(long, value_name = "DIR|FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
+
+    /// BLAKE3 of the tokenizer as it was when the recipe was frozen, in hex.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer_blake3: Option<String>,
+
     /// How often the draw after each task sample is repeated [default: 1]
     #[arg(long, value_name = "K")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iterations: Option<u32>,
 
+    /// Differently drawn passes, one after the other: each holds all task samples and a draw of its own [default: 1]
+    ///
+    /// A pass goes on in the pool where the one before ended, so nothing is used twice while there is something unused.
+    #[arg(long, value_name = "E")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passes: Option<u32>,
+
+    /// Which diverse samples are drawn first [default: random]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub select: Option<Select>,
+
     /// The order of the stream [default: shuffled]
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+
+    /// In staged order: the share of the task samples that the diverse stage holds again, at least one [default: 1/256]
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage_share: Option<Share>,
+
+    /// In stratified order: rows that hold the mix, counted from the start of each pass [default: auto]
+    ///
+    /// `auto` is what the fit takes: 64, and 16 for less than 256 rows. Every batch holds of every source its share, rounded
+    /// up or down; so does the last, which may be shorter.
+    #[arg(long, value_name = "ROWS|auto")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<BatchSize>,
 
     /// Seed of every random choice [default: 0]
     #[arg(long, value_name = "N")]
@@ -120,7 +169,7 @@ pub struct BuildTable {
     /// Diverse samples: files, patterns or `procedural[:FAMILY,…][@ROWS]` [default: procedural]
     ///
     /// Files are JSON arrays, JSON Lines, CSV with a header or Parquet, each plain, gzip or zstd. Several sources form one
-    /// pool in which each sample is equally likely.
+    /// pool in which each sample is equally likely, unless they have weights.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diverse: Vec<SourceEntry>,
@@ -149,6 +198,7 @@ impl Recipe {
         let folder = name_or_path.parent().unwrap_or(Path::new(""));
         if let Some(build) = &mut recipe.build {
             build.entries_mut().for_each(|entry| entry.rebase(folder));
+            build.rebase_tokenizer(folder);
         }
         if let Some(fit) = &mut recipe.fit {
             fit.rebase(folder);
@@ -178,9 +228,22 @@ impl BuildTable {
             if typed.is_empty() { written } else { typed }
         }
         BuildTable {
-            ratio: flags.ratio.or(self.ratio),
+            // A ratio in the one unit replaces that in the other.
+            ratio: flags
+                .ratio
+                .or(self.ratio.filter(|_| flags.ratio_tokens.is_none())),
+            ratio_tokens: flags
+                .ratio_tokens
+                .or(self.ratio_tokens.filter(|_| flags.ratio.is_none())),
+            // A hash belongs to the tokenizer it stands with.
+            tokenizer_blake3: self.tokenizer_blake3.filter(|_| flags.tokenizer.is_none()),
+            tokenizer: flags.tokenizer.or(self.tokenizer),
             iterations: flags.iterations.or(self.iterations),
+            passes: flags.passes.or(self.passes),
+            select: flags.select.or(self.select),
             order: flags.order.or(self.order),
+            stage_share: flags.stage_share.or(self.stage_share),
+            batch_size: flags.batch_size.or(self.batch_size),
             seed: flags.seed.or(self.seed),
             near: flags.near.or(self.near),
             near_method: flags.near_method.or(self.near_method),
@@ -195,6 +258,15 @@ impl BuildTable {
             task: list(flags.task, self.task),
             diverse: list(flags.diverse, self.diverse),
             held_out: list(flags.held_out, self.held_out),
+        }
+    }
+
+    /// Makes a relative path to the tokenizer start from `folder`.
+    fn rebase_tokenizer(&mut self, folder: &Path) {
+        if let Some(path) = &mut self.tokenizer
+            && !path.starts_with(DEFAULT_MODEL)
+        {
+            *path = folder.join(&*path);
         }
     }
 

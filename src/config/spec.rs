@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::MAX_ROWS;
+use super::{MAX_ROWS, Mix, Weight};
 
 /// What a source's name says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +87,9 @@ pub struct SourceEntry {
     /// The licence its owner states, for the manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
+    /// How much of the draw it gives.
+    #[serde(flatten)]
+    pub mix: Mix,
 }
 
 impl SourceEntry {
@@ -97,6 +100,7 @@ impl SourceEntry {
             name: None,
             blake3: None,
             licence: None,
+            mix: Mix::default(),
         }
     }
 
@@ -124,6 +128,9 @@ struct EntryTable {
     name: Option<String>,
     blake3: Option<String>,
     licence: Option<String>,
+    weight: Option<Weight>,
+    cap: Option<u64>,
+    group: Option<u32>,
 }
 
 impl<'de> Deserialize<'de> for SourceEntry {
@@ -138,7 +145,7 @@ impl<'de> Visitor<'de> for WrittenEntry {
     type Value = SourceEntry;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a path, or a table with `path` and optionally `name`, `blake3`, `licence`")
+        f.write_str("a path, or a table with `path` and optionally `name`, `blake3`, `licence`, `weight`, `cap`")
     }
 
     fn visit_str<E: Error>(self, path: &str) -> Result<SourceEntry, E> {
@@ -152,12 +159,16 @@ impl<'de> Visitor<'de> for WrittenEntry {
             name,
             blake3,
             licence,
+            weight,
+            cap,
+            group,
         } = table;
         Ok(SourceEntry {
             path,
             name,
             blake3,
             licence,
+            mix: Mix { weight, cap, group },
         })
     }
 }

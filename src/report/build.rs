@@ -8,10 +8,14 @@ use polars::frame::PivotColumnNaming;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Unit;
 use crate::sample::Kind;
-use crate::shards::Manifest;
+use crate::shards::{Manifest, SourceRows, StageEntry};
 
 use super::table::{Style, render};
+
+/// Stages that a summary names.
+const MOST_STAGES: usize = 6;
 
 /// What a build did.
 #[derive(Clone, Debug, Serialize)]
@@ -54,14 +58,24 @@ impl fmt::Display for BuildReport {
         } else {
             format!(" × {} iterations", ratio.iterations)
         };
+        let passes = match ratio.passes {
+            1 => String::new(),
+            passes => format!(" in {passes} passes"),
+        };
         writeln!(
             f,
-            "ratio   {} requested, {} achieved: {} task rows{iterations}, {} diverse rows",
+            "ratio   {}{} requested, {} achieved: {} task rows{iterations}, {} diverse rows{passes}",
             ratio.requested,
+            match ratio.unit {
+                Unit::Rows => "",
+                Unit::Tokens => " in tokens",
+            },
             rounded(ratio.achieved),
             grouped(ratio.task_rows),
             grouped(ratio.achieved_rows),
         )?;
+        self.write_tokens(f)?;
+        self.write_stages(f)?;
         let bytes: u64 = (0..manifest.plan.shards)
             .filter_map(|shard_idx| manifest.files.get(&crate::shards::shard_name(shard_idx)))
             .map(|shard| shard.bytes)
@@ -74,7 +88,8 @@ impl fmt::Display for BuildReport {
             grouped(manifest.plan.rows),
             bytes as f64 / 1e6
         )?;
-        for source in manifest.sources.iter().filter(|source| source.repeats > 0) {
+        let repeats = |source: &&SourceRows| source.kind == Kind::Diverse && source.repeats > 0;
+        for source in manifest.sources.iter().filter(repeats) {
             let times = (source.used + source.repeats) as f64 / source.used as f64;
             writeln!(
                 f,
@@ -96,13 +111,49 @@ impl fmt::Display for BuildReport {
     }
 }
 
+impl BuildReport {
+    /// The ratio in tokens, where they were counted.
+    fn write_tokens(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(tokens) = &self.manifest.ratio.tokens else {
+            return Ok(());
+        };
+        writeln!(
+            f,
+            "tokens  {} diverse tokens for {} task tokens: {} achieved{}",
+            grouped(tokens.achieved_tokens),
+            grouped(tokens.task_tokens),
+            tokens.achieved.map_or("nothing".to_owned(), rounded),
+            match self.manifest.ratio.unit {
+                Unit::Rows => String::new(),
+                Unit::Tokens => format!(", {} asked for", grouped(tokens.requested_tokens)),
+            }
+        )
+    }
+
+    /// Where each stage begins, where there is more than one.
+    fn write_stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stages = &self.manifest.plan.stages;
+        if stages.len() < 2 {
+            return Ok(());
+        }
+        let begins =
+            |stage: &StageEntry| format!("{} from {}", stage.name, grouped(stage.first_position));
+        let shown: Vec<String> = stages.iter().take(MOST_STAGES).map(begins).collect();
+        let rest = match stages.len().saturating_sub(MOST_STAGES) {
+            0 => String::new(),
+            rest => format!(", and {rest} more"),
+        };
+        writeln!(f, "stages  {}{rest}", shown.join(", "))
+    }
+}
+
 /// One line a source: rows in, what each reason took, rows kept and used.
 fn sources_table(manifest: &Manifest) -> PolarsResult<String> {
     let sources = &manifest.sources;
-    let texts = |name: &str, text: fn(&crate::shards::SourceRows) -> String| {
+    let texts = |name: &str, text: fn(&SourceRows) -> String| {
         Column::new(name.into(), sources.iter().map(text).collect::<Vec<_>>())
     };
-    let counts = |name: &str, count: fn(&crate::shards::SourceRows) -> u64| {
+    let counts = |name: &str, count: fn(&SourceRows) -> u64| {
         Column::new(name.into(), sources.iter().map(count).collect::<Vec<_>>())
     };
     let before = DataFrame::new_infer_height(vec![

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Ratio;
+use crate::config::{Ratio, Unit, Weight};
 use crate::error::{Error, Result};
 use crate::sample::Kind;
 
@@ -58,6 +58,12 @@ pub struct StageEntry {
 }
 
 impl Plan {
+    /// The same stream with other stages.
+    #[must_use]
+    pub fn with_stages(self, stages: Vec<StageEntry>) -> Plan {
+        Plan { stages, ..self }
+    }
+
     /// The plan of a stream of one stage.
     pub fn new(
         task_rows: u64,
@@ -120,18 +126,66 @@ pub struct Versions {
 /// The ratio as a contract: what was asked for and what the shards hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RatioRows {
-    /// Diverse samples per task sample, as asked for.
+    /// Diverse samples per task sample, or tokens per token, as asked for.
     pub requested: Ratio,
+    /// What was asked for.
+    #[serde(default)]
+    pub unit: Unit,
     /// How often the draw is repeated.
     pub iterations: u32,
-    /// Diverse rows asked for: `round(requested · iterations · task_rows)`.
-    pub requested_rows: u64,
+    /// Differently drawn passes; all numbers below are over all of them.
+    #[serde(default = "one")]
+    pub passes: u32,
+    /// Diverse rows asked for: `round(requested · iterations · task rows of a pass) · passes`; none where tokens were.
+    pub requested_rows: Option<u64>,
     /// Diverse rows written.
     pub achieved_rows: u64,
-    /// Task rows written.
+    /// Task rows that the ratio counts.
     pub task_rows: u64,
+    /// Task rows that a staged order wrote again, beside them.
+    #[serde(default)]
+    pub again_rows: u64,
     /// Diverse rows written for each task row and iteration.
     pub achieved: f64,
+    /// The same in tokens, where a tokenizer was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<RatioTokens>,
+}
+
+/// The ratio in tokens of instruction, input and output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RatioTokens {
+    /// `round(requested · iterations · task tokens of a pass) · passes`: what was asked for, where the ratio counts tokens.
+    pub requested_tokens: u64,
+    /// Tokens of the diverse rows written.
+    pub achieved_tokens: u64,
+    /// Tokens of the task rows that the ratio counts.
+    pub task_tokens: u64,
+    /// Diverse tokens for each task token and iteration; none where the task has no token.
+    pub achieved: Option<f64>,
+}
+
+/// What was asked of a diverse source, over all passes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MixRows {
+    /// Its weight, as asked for; without weights every sample is equally likely.
+    pub weight: Option<Weight>,
+    /// The most it was to give to a pass, in the unit of the ratio.
+    pub cap: Option<u64>,
+    /// Sources of one group share one weight and one cap.
+    pub group: Option<u32>,
+    /// Rows its weight asks for, were there neither caps nor ends of pools.
+    pub requested_rows: Option<u64>,
+    /// The same in tokens, where the ratio counts them.
+    pub requested_tokens: Option<u64>,
+    /// Rows it gave.
+    pub achieved_rows: u64,
+    /// Rows it gave to each pass.
+    pub achieved_by_pass: Vec<u64>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// What became of a source's rows: `rows_in = kept + dropped`, `kept = used + unused + held_out`.
@@ -165,6 +219,12 @@ pub struct SourceRows {
     pub held_out: u64,
     /// Further times that used rows stand in the shards.
     pub repeats: u64,
+    /// What was asked of it, for a diverse source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mix: Option<MixRows>,
+    /// Tokens of its rows in the shards, where a tokenizer was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
 }
 
 impl Manifest {

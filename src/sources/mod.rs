@@ -21,7 +21,7 @@ use std::time::SystemTime;
 
 use arrow::array::RecordBatch;
 
-use crate::config::{BuildConfig, ColumnMap, ResolvedEntries, SourceEntry, SourceSpec};
+use crate::config::{BuildConfig, ColumnMap, Mix, ResolvedEntries, SourceEntry, SourceSpec};
 use crate::error::{Error, Result};
 use crate::sample::Kind;
 
@@ -45,6 +45,8 @@ pub struct Source {
     pub blake3: Option<String>,
     /// The licence its owner states.
     pub licence: Option<String>,
+    /// How much of the draw it gives.
+    pub mix: Mix,
     columns: Columns,
     origin: Origin,
 }
@@ -78,7 +80,9 @@ pub fn resolve(config: &BuildConfig, accept_changed: bool) -> Result<Vec<Source>
         (Kind::HeldOut, &config.held_out),
     ] {
         for entry in entries {
-            sources.extend(resolve_entry(config, kind, entry, accept_changed)?);
+            let mut found = resolve_entry(config, kind, entry, accept_changed)?;
+            share_mix(&mut found, &sources, entries);
+            sources.extend(found);
         }
     }
     name_apart(&mut sources)?;
@@ -186,7 +190,21 @@ impl Source {
             name: Some(self.name.clone()),
             blake3: self.blake3.clone(),
             licence: self.licence.clone(),
+            mix: self.mix,
         }
+    }
+}
+
+/// The files of one pattern have its weight and its cap together.
+fn share_mix(found: &mut [Source], before: &[Source], entries: &[SourceEntry]) {
+    if found.len() < 2 || !found[0].mix.is_given() || found[0].mix.group.is_some() {
+        return;
+    }
+    let of_entries = entries.iter().filter_map(|entry| entry.mix.group);
+    let taken = before.iter().filter_map(|source| source.mix.group);
+    let group = taken.chain(of_entries).max().map_or(0, |group| group + 1);
+    for source in found {
+        source.mix.group = Some(group);
     }
 }
 
@@ -207,6 +225,7 @@ fn resolve_entry(
         path,
         blake3,
         licence: entry.licence.clone(),
+        mix: entry.mix,
         columns: Columns::default(),
         origin,
     };
@@ -481,7 +500,7 @@ fn unknown_family(unknown: UnknownFamily) -> Error {
     }
 }
 
-fn relative_to(path: &Path, folder: &Path) -> String {
+pub(crate) fn relative_to(path: &Path, folder: &Path) -> String {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| absolute(path));
     pathdiff::diff_paths(real(path), real(folder))

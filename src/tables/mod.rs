@@ -11,13 +11,17 @@ mod is_placeholder;
 mod jaccard;
 mod lead_pair;
 mod minhash;
+mod opening;
 mod rare_prefix;
 mod raw;
 mod sample_id;
 mod seeded_hash;
 mod set_id;
 mod shingles;
+mod spread;
 mod task_of_draw;
+mod token_count;
+mod word_cluster;
 mod words;
 
 use std::path::Path;
@@ -32,6 +36,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use crate::error::{Error, Result};
 
 pub use raw::RawTable;
+pub use token_count::register_token_count;
 
 /// Bytes of rows that sorts and joins may hold before they spill to disk. Measured on 2 cores: 330 MB of rows sort within
 /// 256 MB at 1,024 rows a batch, so this serves tens of gigabytes.
@@ -100,12 +105,15 @@ pub fn functions() -> Vec<ScalarUDF> {
         jaccard::function(),
         lead_pair::function(),
         minhash::function(),
+        opening::function(),
         rare_prefix::function(),
         sample_id::function(),
         seeded_hash::function(),
         set_id::function(),
         shingles::function(),
+        spread::function(),
         task_of_draw::function(),
+        word_cluster::function(),
         words::function(),
     ]
 }

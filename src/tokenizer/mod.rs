@@ -1,5 +1,6 @@
 //! From text to token ids, and which of them the loss counts.
 
+mod counter;
 mod template;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::base_model::BaseModel;
 use crate::error::{Error, Result};
 use crate::sample::Prompt;
 
+pub use counter::TokenCounter;
 pub use template::{ChatTemplate, Rendered};
 
 /// The file every fast tokenizer is saved as.

@@ -12,6 +12,8 @@ mod contract;
 /// The parity tests on a GPU, where there is one.
 #[cfg(feature = "cuda")]
 mod cuda;
+/// How diverse a selection is, beside the pool and random rows.
+mod diversity;
 /// `delia-fit`.
 mod fit;
 /// What happens when something is in the folder already.
@@ -20,12 +22,18 @@ mod folders;
 mod golden_models;
 /// Rooms import only from rooms above them.
 mod layering;
+/// Weights, caps, passes and the diverse selection.
+mod mix;
 /// Near-duplicates, against their definition.
 mod near;
+/// The orders of the stream.
+mod orders;
 /// Adapters loaded in PEFT, where `DELIA_PEFT_PYTHON` names a Python that has it.
 mod peft;
 /// `queries/*.sql` are those the code knows, with the parameters it binds.
 mod queries;
+/// A ratio in tokens, and what a tokenizer adds to a build.
+mod ratio_tokens;
 /// The commands of the README.
 mod readme;
 /// Real datasets, where `DELIA_REAL_DATA` names their folder.

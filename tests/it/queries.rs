@@ -1,10 +1,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use delia::config::{DedupeOn, NearConfig, Order, Shingle};
+use arrow::array::{
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, Int64Array, RecordBatch, UInt64Array,
+};
+use datafusion::physical_plan::displayable;
+use datafusion::prelude::SessionContext;
+use delia::config::{DedupeOn, NearConfig, Order, Select, Shingle};
 use delia::queries::{self, Bound, Query};
 use delia::sample::Kind;
+use delia::tables::{self, Engine};
 
 #[test]
 fn the_folder_lists_the_pipeline() {
@@ -35,14 +42,20 @@ fn all_bound() -> Vec<Bound> {
     vec![
         queries::normalize(0, Kind::Task),
         queries::dedupe_exact(),
+        queries::tokens(Kind::Task),
         queries::shingles(DedupeOn::Prompt, Shingle::Words(3)),
         queries::frequent_shingles(1, 8, 1),
         queries::near_keys(&near, 0.8, Vec::new(), 0),
         queries::dedupe_near(0.8),
         queries::near_duplicates(),
         queries::hold_out(0),
-        queries::diversify(0),
-        queries::interleave(Order::Strict, "1", 0),
+        queries::pool_tokens(),
+        queries::clusters(0),
+        queries::diversify(Select::Random, 0),
+        queries::draw_tokens(),
+        queries::draws(),
+        queries::interleave(Order::Strict, "1", 1, 0, 0),
+        queries::used_tokens(),
         queries::shards(0),
         queries::dropped(),
         queries::held_out(Kind::Task),
@@ -123,4 +136,56 @@ fn every_query_opens_with_what_comes_in_and_what_goes_out() {
             query.file()
         );
     }
+}
+
+/// A session with a row in each of the tables that the draw reads.
+fn tables_of_a_draw(scratch: &Path) -> SessionContext {
+    let session = tables::session(Engine::of_machine(), scratch).expect("a session");
+    let signed = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
+    let unsigned = || Arc::new(UInt64Array::from(vec![1])) as ArrayRef;
+    let id = FixedSizeBinaryArray::try_from_iter([[0_u8; 16]].into_iter()).expect("an id");
+    let held_out = Arc::new(BooleanArray::from(vec![false])) as ArrayRef;
+    let pool: Vec<(&str, ArrayRef)> = vec![
+        ("source_idx", signed()),
+        ("source_row", unsigned()),
+        ("sample_id", Arc::new(id)),
+        ("held_out", held_out),
+    ];
+    let clusters = vec![
+        ("source_idx", signed()),
+        ("source_row", unsigned()),
+        ("cluster", unsigned()),
+        ("opening", unsigned()),
+    ];
+    let supply = vec![
+        ("source_idx", signed()),
+        ("n_pool", signed()),
+        ("n_draws", signed()),
+    ];
+    for (name, columns) in [("pool", pool), ("clusters", clusters), ("supply", supply)] {
+        let batch = RecordBatch::try_from_iter(columns).expect("columns of one row");
+        session.register_batch(name, batch).expect("a table");
+    }
+    session
+}
+
+/// The queries are written for every selection; what one does not need must not cost it anything.
+#[tokio::test]
+async fn a_random_selection_needs_no_clusters() {
+    let scratch = crate::delia::Scratch::new();
+    let session = tables_of_a_draw(scratch.path());
+    let planned = async |select| {
+        let plan = queries::diversify(select, 0)
+            .plan(&session)
+            .await
+            .expect("a plan");
+        let plan = plan.create_physical_plan().await.expect("a plan");
+        let shown = displayable(plan.as_ref()).indent(false).to_string();
+        (
+            shown.matches("WindowAggExec").count(),
+            shown.matches("JoinExec").count(),
+        )
+    };
+    assert_eq!(planned(Select::Random).await, (1, 1));
+    assert_eq!(planned(Select::Diverse).await, (3, 2));
 }

@@ -1,0 +1,32 @@
+-- The diverse samples to use, by pass: the sources take turns.
+--
+-- in   ranked(source_idx, source_row, sample_id, round, nth)
+--      allotment(source_idx, round, pass, first_nth, n_draws, n_before)
+--      the draws of each source and pass, a row for every round they reach into; `n_before` counts those of earlier passes
+-- out  source_idx, source_row, sample_id, pass, round, draw
+--      `draw` numbers the draws of a pass 0, 1, 2, …
+--
+-- The k-th of a source's n draws is due at (k + 1/2) / n (Webster's method), so every stretch of draws holds the sources in
+-- their shares.
+WITH dues AS (
+    SELECT
+        ranked.source_idx,
+        source_row,
+        sample_id,
+        pass,
+        ranked.round,
+        n_before,
+        (nth - first_nth + 0.5) / n_draws AS due
+    FROM ranked
+    JOIN allotment ON allotment.source_idx = ranked.source_idx AND allotment.round = ranked.round
+    WHERE nth >= first_nth AND nth < first_nth + n_draws
+)
+SELECT
+    source_idx,
+    source_row,
+    sample_id,
+    pass,
+    round,
+    CAST(row_number() OVER (ORDER BY pass, due, source_idx) AS BIGINT) - 1 - n_before AS draw
+FROM dues
+ORDER BY pass, draw;
