@@ -1,9 +1,9 @@
 """Generated rows in bounded memory: delia-build beside DuckDB and Polars on the same Parquet files, and the cost by size.
 
-    python benches/peers/scale.py ROWS… [--limit 1GB] [--near-limit 4GB]
+    python benches/peers/scale.py ROWS… [--limit 1GB] [--near-limit 4GB] [--near-up-to ROWS]
 
-For every number of rows, delia-build first writes that many procedural rows to one file; their text is counted. Then, from this
-file, each tool drops exact duplicates, keeps the first, shuffles by a seeded hash and writes zstd Parquet in row groups of 2,048.
+A procedural row has 143 bytes of text, so 14,000,000 rows are 2 GB. For every number of rows, delia-build first writes that many
+procedural rows to one file, and their text is counted. Then, from this file, each tool drops exact duplicates, keeps the first, shuffles by a seeded hash and writes zstd Parquet in row groups of 2,048.
 All have two threads; delia-build and DuckDB the memory limit, Polars has none to set. DuckDB runs twice: as one would write it
 (DISTINCT ON the three texts), and by a hash of them, as delia-build does. The second table is delia-build alone, near-duplicates on and off.
 A tool that fails is said to.
@@ -88,6 +88,7 @@ def main():
     parser.add_argument("rows", type=int, nargs="+")
     parser.add_argument("--limit", default="1GB")
     parser.add_argument("--near-limit", default="4GB")
+    parser.add_argument("--near-up-to", type=int, default=sys.maxsize)
     arguments = parser.parse_args()
     folder = tempfile.mkdtemp()
     sizes, peers = [], []
@@ -106,6 +107,8 @@ def main():
             "Polars": python(POLARS.format(file=file, out=out)),
             "near": build + ["--near", "0.8", "--memory-limit", arguments.near_limit],
         }
+        if n_rows > arguments.near_up_to:
+            del tools["near"]
         runs = {}
         for name, command in tools.items():
             runs[name] = used(command, POLARS_MAX_THREADS="2")
@@ -118,7 +121,7 @@ def main():
             run = runs[name]
             ratio = "" if run.error or ours.error else f"{ours.cpu / run.cpu:.2f} × | {ours.wall / run.wall:.2f} ×"
             peers.append(f"| {n_rows:,} | {n_bytes / 1e6:,.0f} MB | {name} | {cells(run, n_rows)} {ratio or ' |'} |")
-        for name in ("delia-build", "near"):
+        for name in [name for name in ("delia-build", "near") if name in runs]:
             label = "0.8" if name == "near" else "off"
             sizes.append(f"| {n_rows:,} | {n_bytes / 1e6:,.0f} MB | {label} | {cells(runs[name], n_rows)}")
     print(f"Limit {arguments.limit}, two threads\n")
