@@ -17,7 +17,7 @@ WITH rounds AS (
     WHERE n_draws > 0
 ),
 kinds AS (
-    SELECT source_idx, source_row, cluster, opening
+    SELECT source_idx, source_row, clusters.cluster AS kind, opening
     FROM clusters
     WHERE CAST($select AS VARCHAR) = 'diverse'
 ),
@@ -29,7 +29,7 @@ hashed AS (
         round,
         n_pool,
         n_draws,
-        cluster,
+        kind,
         opening,
         seeded_hash(sample_id, 'draw', round, CAST($seed AS BIGINT UNSIGNED)) AS hash
     FROM pool
@@ -41,7 +41,7 @@ turns AS (
     SELECT
         *,
         row_number() OVER (
-            PARTITION BY source_idx, round, cluster
+            PARTITION BY source_idx, round, kind
             ORDER BY hash, sample_id
         ) AS nth_of_cluster,
         row_number() OVER (
