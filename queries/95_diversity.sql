@@ -32,7 +32,7 @@ texts AS (
         in_random,
         in_chosen,
         n_words,
-        words(concat(instruction, chr(10), input, chr(10), output)) AS words
+        word_hashes(concat(instruction, chr(10), input, chr(10), output)) AS words
     FROM compared
     JOIN normalized ON normalized.source_idx = compared.source_idx AND normalized.source_row = compared.source_row
 ),

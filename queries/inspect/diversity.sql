@@ -8,7 +8,7 @@
 --
 -- The share of different runs falls with the length of a text, so sources of like size can be compared.
 WITH texts AS (
-    SELECT kind, source, words(concat(instruction, chr(10), input, chr(10), output)) AS words
+    SELECT kind, source, word_hashes(concat(instruction, chr(10), input, chr(10), output)) AS words
     FROM shards
 ),
 runs AS (

@@ -22,7 +22,7 @@ mod spread;
 mod task_of_draw;
 mod token_count;
 mod word_cluster;
-mod words;
+mod word_hashes;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ pub fn functions() -> Vec<ScalarUDF> {
         spread::function(),
         task_of_draw::function(),
         word_cluster::function(),
-        words::function(),
+        word_hashes::function(),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! `words(text)`: the words of a text in their order, each as its 64-bit xxHash.
+//! `word_hashes(text)`: the words of a text in their order, each as its 64-bit xxHash.
 //!
 //! NFKC, lower case, split on white space, without what is neither letter nor digit at a word's ends: "Hello," and "hello" are
 //! the same word, "—" is none. A text without spaces between its words, as Chinese is, counts as one.
@@ -15,7 +15,7 @@ use super::shingles::set_type;
 
 pub(super) fn function() -> ScalarUDF {
     create_udf(
-        "words",
+        "word_hashes",
         vec![DataType::Utf8],
         set_type(),
         Volatility::Immutable,
