@@ -1,8 +1,12 @@
 """What a command uses."""
 
+import collections
 import os
 import subprocess
 import sys
+import time
+
+Used = collections.namedtuple("Used", "cpu wall peak error")
 
 
 def run(command):
@@ -12,3 +16,16 @@ def run(command):
     if status != 0:
         sys.exit(f"{command[0]} failed")
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def used(command, **environment):
+    """CPU seconds of a command and its children, seconds, peak megabytes of the largest of them, and why it failed, if it did."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    )
+    errors = process.stderr.read().strip().splitlines() or ["stopped"]
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    error = next((line for line in reversed(errors) if "rror" in line), errors[-1]) if status != 0 else None
+    return Used(usage.ru_utime + usage.ru_stime, time.perf_counter() - started, usage.ru_maxrss / 1024, error)

@@ -1,10 +1,12 @@
-"""Near-duplicates at 0.8 over instruction files, end to end: delia-build beside rensa and datasketch, in turn.
+"""Near-duplicates at 0.8 over instruction files, end to end: delia-build beside rensa, datasketch and datatrove, in turn.
 
     python benches/peers/near.py RUNS FILE…          files: JSON arrays and JSON Lines, plain or .zst
 
 Everybody reads the files, cuts the normalised prompts into pieces of three words and keeps the first of similar rows. The
 peers are driven from Python as their documentation shows: 128 permutations; `rensa`'s streaming deduplicator, `datasketch`'s
-LSH index verified by the estimated similarity. delia-build also cleans, draws and writes shards, which is part of its time.
+LSH index verified by the estimated similarity; `datatrove`'s four stages, one after the other in one process, 21 buckets of 6 hashes
+(what its bands are at 0.8), its own normalisation off and white space for a tokenizer, so that its pieces are those of the others; it
+leaves out prompts of fewer than three words and keeps one row of a cluster. delia-build also cleans, draws and writes shards, which is part of its time.
 Which rows really go is computed here, pair by pair with a prefix filter, and each tool's recall and precision is against that.
 """
 
@@ -28,8 +30,8 @@ READ = '''
 import io, json, os, sys, unicodedata
 import zstandard
 
-def rows(files):
-    """Source, row and pieces of every usable row that is not equal to an earlier one."""
+def texts(files):
+    """Source, row and words of every usable row that is not equal to an earlier one."""
     seen = set()
     for path in files:
         name = os.path.basename(path).split(".")[0]
@@ -46,7 +48,12 @@ def rows(files):
                 continue
             seen.add(sample)
             words = unicodedata.normalize("NFKC", sample[0] + "\\n" + sample[1]).lower().split()
-            yield name, row, {" ".join(words[at:at + 3]) for at in range(max(1, len(words) - 2))}
+            yield name, row, words
+
+def rows(files):
+    """The same with the words' pieces."""
+    for name, row, words in texts(files):
+        yield name, row, {" ".join(words[at:at + 3]) for at in range(max(1, len(words) - 2))}
 '''
 
 RENSA = READ + '''
@@ -75,6 +82,47 @@ for nth, (name, row, pieces) in enumerate(rows(sys.argv[2:])):
     else:
         index.insert(nth, sketch)
         sketches[nth] = sketch
+json.dump(gone, open(sys.argv[1], "w"))
+'''
+
+DATATROVE = READ + '''
+import contextlib, tempfile
+from datatrove.data import Document
+from datatrove.executor import LocalPipelineExecutor
+from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
+from datatrove.pipeline.dedup.minhash import MinhashConfig
+from datatrove.utils.text import TextNormConfig
+from datatrove.utils.word_tokenizers import WordTokenizer
+
+def documents(data, rank, world_size):
+    for name, row, words in texts(sys.argv[2:]):
+        yield Document(text=" ".join(words), id=json.dumps([name, row]))
+
+kept = set()
+def keep(data, rank, world_size):
+    for document in data:
+        kept.add(document.id)
+        yield document
+
+class WhiteSpace(WordTokenizer):
+    def word_tokenize(self, text):
+        return text.split(" ")
+
+    sent_tokenize = span_tokenize = word_tokenize
+
+norm = TextNormConfig(False, False, False, False, False, False, False)
+config = MinhashConfig(n_grams=3, num_buckets=21, hashes_per_bucket=6, norm_config=norm)
+with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+    at = lambda name: os.path.join(folder, name)
+    stages = [
+        ([documents, MinhashDedupSignature(at("signatures"), config, WhiteSpace())], 1),
+        ([MinhashDedupBuckets(at("signatures"), at("buckets"), config=config, only_dedup_in_index=False)], 21),
+        ([MinhashDedupCluster(at("buckets"), at("remove"), config)], 1),
+        ([documents, MinhashDedupFilter(at("remove")), keep], 1),
+    ]
+    for nth, (pipeline, tasks) in enumerate(stages):
+        LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=at(str(nth))).run()
+gone = [[name, row] for name, row, _ in texts(sys.argv[2:]) if json.dumps([name, row]) not in kept]
 json.dump(gone, open(sys.argv[1], "w"))
 '''
 
@@ -117,6 +165,7 @@ def main():
         ("delia-build, near off", build, None),
         ("rensa", peer(RENSA), read),
         ("datasketch", peer(DATASKETCH), read),
+        ("datatrove", peer(DATATROVE), read),
     ]
     used, found = collections.defaultdict(list), {}
     for nth in range(n_runs + 1):

@@ -10,7 +10,7 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, Str
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{Expr, SessionContext, col, lit};
 
-use crate::config::{BuildConfig, Unit};
+use crate::config::{BuildConfig, Select, Unit};
 use crate::error::{Error, Result};
 use crate::queries::{self, Bound};
 use crate::report::{BuildReport, Outcome};
@@ -26,6 +26,7 @@ use super::allot::Supply;
 use super::contract::{self, TokenSums};
 use super::decontaminate::Decontamination;
 use super::draw::{Draw, Drawn, Pool};
+use super::measure;
 use super::near;
 use super::order::{self, Ordered};
 use super::stages::{Stage, Stages, each_batch, register_columns};
@@ -115,6 +116,9 @@ pub async fn build(
     ]);
     files.extend(line.write_shards(&folder, &plan).await?);
     files.extend(account::write_files(&session, &folder, progress).await?);
+    if config.select == Select::Diverse {
+        files.extend(measure::write_diversity(&line.stages, config.seed, &folder, progress).await?);
+    }
     let manifest = line.manifest(&folder, &stream, plan, files).await?;
     folder.finish(&manifest)?;
     Ok(report(Outcome::Built, manifest))

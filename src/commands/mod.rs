@@ -17,6 +17,8 @@ pub mod explain;
 #[cfg(feature = "fit")]
 pub mod fit;
 #[cfg(feature = "build")]
+mod measure;
+#[cfg(feature = "build")]
 mod near;
 #[cfg(feature = "build")]
 mod nearest;

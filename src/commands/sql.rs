@@ -14,6 +14,7 @@ use crate::queries;
 use crate::shards::{Manifest, shard_name};
 use crate::tables::{Engine, lift, session};
 
+use super::measure::DIVERSITY;
 use super::stages::register;
 
 /// What the engine puts before its messages.
@@ -25,7 +26,7 @@ const PREFIXES: [&str; 5] = [
     "Execution error: ",
 ];
 
-/// A finished build as tables: `shards`, `dropped`, `sources`, `held_out`.
+/// A finished build as tables: `shards`, `dropped`, `sources`, `held_out`, and `diversity` where it was measured.
 pub struct SqlTables {
     session: SessionContext,
 }
@@ -47,6 +48,11 @@ pub async fn open(folder: &Path, engine: &Engine, scratch: &Path) -> Result<SqlT
     register(&session, "dropped", &below("dropped/")).await?;
     register(&session, "held_out", &below("held_out/")).await?;
     register(&session, "sources", &below("sources.parquet")).await?;
+    // Only where the selection was `diverse`.
+    let diversity = below(DIVERSITY);
+    if !diversity.is_empty() {
+        register(&session, "diversity", &diversity).await?;
+    }
     let shards: Vec<_> = (0..manifest.plan.shards)
         .map(|shard_idx| folder.join(shard_name(shard_idx)))
         .collect();

@@ -23,7 +23,13 @@ const FILES_INSIDE: [&str; 3] = [
 ];
 
 /// Files of a build besides the shards.
-const FILES: [&str; 4] = [RECIPE, PLAN, MANIFEST, "sources.parquet"];
+const FILES: [&str; 5] = [
+    RECIPE,
+    PLAN,
+    MANIFEST,
+    "sources.parquet",
+    "diversity.parquet",
+];
 
 /// How far the build in a folder got.
 #[derive(Debug)]

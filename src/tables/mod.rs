@@ -3,10 +3,13 @@
 //! What chooses, groups or orders rows is SQL; what touches characters or hashes is a function here, one a file, each a plain
 //! kernel with a thin wrapper.
 
+mod distinct_ngrams;
 mod draws_until;
+mod entropy;
 mod is_blank;
 mod is_placeholder;
 mod jaccard;
+mod lead_pair;
 mod memory;
 mod minhash;
 mod near_index;
@@ -25,6 +28,7 @@ mod spread;
 mod task_of_draw;
 mod token_count;
 mod word_cluster;
+mod word_hashes;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -32,7 +36,7 @@ use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::{Error, Result};
@@ -103,6 +107,9 @@ pub fn session(engine: &Engine, scratch: &Path) -> Result<SessionContext> {
     for function in functions() {
         context.register_udf(function);
     }
+    for function in aggregates() {
+        context.register_udaf(function);
+    }
     Ok(context)
 }
 
@@ -113,6 +120,7 @@ pub fn functions() -> Vec<ScalarUDF> {
         is_blank::function(),
         is_placeholder::function(),
         jaccard::function(),
+        lead_pair::function(),
         ngrams::function(),
         opening::function(),
         rouge_l::function(),
@@ -126,8 +134,14 @@ pub fn functions() -> Vec<ScalarUDF> {
         spread::function(),
         task_of_draw::function(),
         word_cluster::function(),
+        word_hashes::function(),
         words::function(),
     ]
+}
+
+/// The aggregates of our own.
+pub fn aggregates() -> Vec<AggregateUDF> {
+    vec![distinct_ngrams::function(), entropy::function()]
 }
 
 /// Turns an engine error into ours.

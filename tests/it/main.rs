@@ -14,6 +14,8 @@ mod contract;
 mod cuda;
 /// What is measured on stays out of the shards.
 mod decontaminate;
+/// How diverse a selection is, beside the pool and random rows.
+mod diversity;
 /// `--explain` and `--dry-run`.
 mod explain;
 /// `delia-fit`.

@@ -61,6 +61,10 @@ fn all_bound() -> Vec<Bound> {
         queries::dropped(),
         queries::held_out(Kind::Task),
         queries::sources(),
+        queries::compared(0),
+        queries::diversity(0),
+        queries::diversity_of_stream(0),
+        queries::diversity_of_draw(),
         queries::dropped_by_reason(),
         queries::named_shards(1),
     ]
