@@ -51,6 +51,20 @@ pub(crate) fn run<F>(
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
+    run_until(engine, ctrl_c, interrupted, command)
+}
+
+/// Runs a command to its end, or until `ctrl_c` is done: never, for a command that hears Ctrl-C itself.
+pub(crate) fn run_until<F>(
+    engine: Engine,
+    ctrl_c: impl Future<Output = ()>,
+    interrupted: &str,
+    command: impl FnOnce() -> F + Send + 'static,
+) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
     use_threads(engine.threads);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(engine.threads)
@@ -64,7 +78,6 @@ where
     let handle = runtime.handle().clone();
     let (done, finished) = tokio::sync::oneshot::channel();
     let outcome = runtime.block_on(async {
-        let ctrl_c = tokio::signal::ctrl_c();
         tokio::pin!(ctrl_c);
         // Polled once before the command begins, so that no Ctrl-C is missed.
         if futures::poll!(&mut ctrl_c).is_pending() {
@@ -79,7 +92,7 @@ where
                 // The thread panicked, and has said so.
                 Err(_) => ExitCode::from(PANICKED),
             },
-            _ = &mut ctrl_c => {
+            () = &mut ctrl_c => {
                 eprintln!("{interrupted}");
                 ExitCode::from(INTERRUPTED)
             }

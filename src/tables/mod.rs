@@ -3,17 +3,23 @@
 //! What chooses, groups or orders rows is SQL; what touches characters or hashes is a function here, one a file, each a plain
 //! kernel with a thin wrapper.
 
+mod count_words;
 mod draws_until;
+mod histogram;
+mod ignored;
 mod is_blank;
 mod is_placeholder;
 mod jaccard;
 mod minhash;
+mod named_table;
+mod random_rows;
 mod rare_prefix;
 mod raw;
 mod sample_id;
 mod seeded_hash;
 mod set_id;
 mod shingles;
+mod summarize;
 mod task_of_draw;
 
 use std::path::Path;
@@ -27,6 +33,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::{Error, Result};
 
+pub use ignored::refuse_ignored;
 pub use raw::RawTable;
 
 /// Bytes of rows that sorts and joins may hold before they spill to disk. Measured on 2 cores: 330 MB of rows sort within
@@ -81,12 +88,16 @@ pub fn session(engine: Engine, scratch: &Path) -> Result<SessionContext> {
     for function in functions() {
         context.register_udf(function);
     }
+    context.register_udaf(histogram::function());
+    context.register_udtf("random_rows", Arc::new(random_rows::RandomRows));
+    context.register_udtf("summarize", Arc::new(summarize::Summarize));
     Ok(context)
 }
 
 /// The SQL functions of our own.
 pub fn functions() -> Vec<ScalarUDF> {
     vec![
+        count_words::function(),
         draws_until::function(),
         is_blank::function(),
         is_placeholder::function(),

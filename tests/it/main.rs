@@ -30,6 +30,8 @@ mod queries;
 mod readme;
 /// Real datasets, where `DELIA_REAL_DATA` names their folder.
 mod real_data;
+/// The ready-made reports of `delia-sql`, and its page.
+mod report;
 /// A fit that is stopped and goes on, and what its folder keeps when it fails.
 mod resume;
 /// The same recipe gives the same bytes, however it is run.
