@@ -51,7 +51,4 @@ SELECT
     longest
 FROM binned
 GROUP BY kind, text, nth, width, last, longest
-ORDER BY
-    kind DESC,
-    CASE text WHEN 'instruction' THEN 0 WHEN 'input' THEN 1 ELSE 2 END,
-    low;
+ORDER BY kind DESC, strpos('instruction input output', text), low;

@@ -44,8 +44,4 @@ SELECT
     round(CAST(sum(rows * length) AS DOUBLE) / nullif(sum(rows) FILTER (WHERE length > 0), 0), 1) AS mean
 FROM running
 GROUP BY kind, source, text, unit
-ORDER BY
-    kind DESC,
-    source NULLS FIRST,
-    CASE text WHEN 'instruction' THEN 0 WHEN 'input' THEN 1 ELSE 2 END,
-    unit;
+ORDER BY kind DESC, source NULLS FIRST, strpos('instruction input output', text), unit;

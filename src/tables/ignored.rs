@@ -92,7 +92,7 @@ impl Visitor for Search<'_> {
             select_modifiers,
             top: _,
             top_before_distinct: _,
-            projection,
+            projection: _,
             exclude,
             into: _,
             from,
@@ -111,12 +111,8 @@ impl Visitor for Search<'_> {
             value_table_mode,
             flavor,
         } = select;
-        let has_columns = !projection.is_empty() && *flavor != SelectFlavor::FromFirstNoSelect;
-        refuse(
-            !has_columns,
-            "FROM without columns",
-            "write `SELECT * FROM …`",
-        )?;
+        let is_bare = *flavor == SelectFlavor::FromFirstNoSelect;
+        refuse(is_bare, "FROM without SELECT", "write `SELECT * FROM …`")?;
         refuse(
             select_modifiers.is_some(),
             "the word after SELECT",

@@ -27,7 +27,7 @@ fn built() -> Scratch {
         "diverse.jsonl",
         "other.jsonl",
         "--ratio",
-        "12",
+        "18",
         "--near",
         "0.8",
         "--held-out-diverse",
@@ -73,24 +73,24 @@ fn the_overview_counts_what_the_shards_hold() {
     let build = &overview["build"][0];
     assert_eq!(
         (&build["rows"], &build["ratio_requested"]),
-        (&39.into(), &"12".into())
+        (&57.into(), &"18".into())
     );
     let kinds = overview["kinds"].as_array().expect("a list");
     let rows: Vec<_> = kinds
         .iter()
         .map(|kind| (kind["kind"].as_str(), kind["rows"].as_u64()))
         .collect();
-    assert_eq!(rows, [(Some("task"), Some(3)), (Some("diverse"), Some(36))]);
+    assert_eq!(rows, [(Some("task"), Some(3)), (Some("diverse"), Some(54))]);
     let columns = overview["columns"].as_array().expect("a list");
     let position = &columns[0];
     assert_eq!(position["column_name"], "position");
     assert_eq!(
         (&position["min"], &position["max"], &position["median"]),
-        (&"0".into(), &"38".into(), &19.0.into())
+        (&"0".into(), &"56".into(), &28.0.into())
     );
     assert_eq!(
         (&position["nulls"], &position["rows"]),
-        (&0.into(), &39.into())
+        (&0.into(), &57.into())
     );
 }
 
@@ -148,7 +148,7 @@ fn lengths_are_those_of_the_texts() {
         .iter()
         .filter_map(|step| step["diverse_input"].as_u64())
         .sum();
-    assert_eq!(total, 36);
+    assert_eq!(total, 54);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn the_mix_adds_up() {
         .iter()
         .filter_map(|source| source["rows"].as_u64())
         .sum();
-    assert_eq!(rows, 39);
+    assert_eq!(rows, 57);
     assert!(
         sources.iter().all(|source| source["difference"] == 0.0),
         "{sources:?}"
@@ -168,7 +168,7 @@ fn the_mix_adds_up() {
     assert_eq!(
         mix["stages"],
         serde_json::json!([
-            { "stage": "all", "first_position": 0, "rows": 39, "task_rows": 3, "diverse_rows": 36 }
+            { "stage": "all", "first_position": 0, "rows": 57, "task_rows": 3, "diverse_rows": 54 }
         ])
     );
 }

@@ -237,7 +237,7 @@ fn what_the_engine_would_ignore_is_refused() {
             "SELECT count(*) FROM shards GLOBAL JOIN sources ON true",
             "GLOBAL",
         ),
-        ("FROM shards", "FROM without columns"),
+        ("FROM shards", "FROM without SELECT"),
     ] {
         let expected = format!("error: {clause} would be ignored here");
         scratch
