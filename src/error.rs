@@ -422,6 +422,22 @@ pub enum Error {
         /// The engine's own words.
         message: String,
     },
+
+    /// The page of a report that could not be laid out.
+    #[error("the page could not be laid out")]
+    Page {
+        /// What the template engine said.
+        source: Cause,
+    },
+
+    /// A query typed by the user of which a part would do nothing.
+    #[error("{clause} would be ignored here")]
+    SqlIgnored {
+        /// The part.
+        clause: String,
+        /// What to write instead.
+        hint: String,
+    },
 }
 
 impl Error {
@@ -499,6 +515,7 @@ impl Error {
                 "pass a larger `--memory-limit`, or fewer `--threads`, which share it; what is finished is used again".to_owned()
             }
             Error::Sql { message } => sql_hint(message)?.to_owned(),
+            Error::SqlIgnored { hint, .. } => hint.clone(),
             Error::Damaged { .. } => "`delia-build --force` with the same settings builds it again".to_owned(),
             _ => return None,
         })
@@ -560,7 +577,7 @@ fn sql_hint(message: &str) -> Option<&'static str> {
             "a finished build is only read; SELECT, EXPLAIN, DESCRIBE and SHOW TABLES are understood",
         )
     } else if message.starts_with("table ") && message.ends_with("not found") {
-        Some("the tables are `shards`, `dropped`, `sources` and `held_out`")
+        Some("the tables are `shards`, `dropped`, `sources`, `held_out`, `build` and `stages`")
     } else {
         None
     }

@@ -95,14 +95,52 @@ queries! {
     Compared = "93_compared.sql",
     /// How diverse the pool, a random pick and the chosen rows are.
     Diversity = "95_diversity.sql",
+    /// The build in one row.
+    Build = "inspect/build.sql",
+    /// Duplicates, with the rows that stand in their stead.
+    Copies = "inspect/copies.sql",
     /// How diverse the stream is.
     DiversityOfStream = "inspect/diversity.sql",
     /// How diverse the draw is, to read.
     DiversityOfDraw = "inspect/diversity_of_draw.sql",
     /// How many rows each source lost to which reason.
     DroppedByReason = "inspect/dropped_by_reason.sql",
+    /// The largest clusters of duplicates.
+    DuplicateClusters = "inspect/duplicate_clusters.sql",
+    /// Which source repeats which.
+    DuplicatePairs = "inspect/duplicate_pairs.sql",
+    /// How similar near-duplicates are.
+    DuplicateSimilarity = "inspect/duplicate_similarity.sql",
+    /// How large clusters of duplicates are.
+    DuplicateSizes = "inspect/duplicate_sizes.sql",
+    /// The stream by kind.
+    Kinds = "inspect/kinds.sql",
+    /// Lengths in equal steps, for a chart.
+    LengthBins = "inspect/length_bins.sql",
+    /// Lengths in steps that double.
+    LengthHistogram = "inspect/length_histogram.sql",
+    /// Lengths by kind and source.
+    LengthQuantiles = "inspect/length_quantiles.sql",
+    /// How many texts have which length.
+    Lengths = "inspect/lengths.sql",
+    /// What every source was asked for, and what it gave.
+    Mix = "inspect/mix.sql",
+    /// How even the stream is.
+    MixBlocks = "inspect/mix_blocks.sql",
+    /// The stream in equal stretches, for a chart.
+    MixCourse = "inspect/mix_course.sql",
+    /// How often samples are used.
+    MixRepeats = "inspect/mix_repeats.sql",
+    /// The stages of the stream.
+    MixStages = "inspect/mix_stages.sql",
+    /// Samples at random.
+    Samples = "inspect/samples.sql",
     /// The stream with the names of its files.
     NamedShards = "inspect/shards.sql",
+    /// What became of every source's rows, to read.
+    SourceRows = "inspect/sources.sql",
+    /// The columns of the shards.
+    Summary = "inspect/summary.sql",
 }
 
 /// Rows whose texts are compared in pairs, each with the next. A distance deviates by 0.05 from row to row of Alpaca, so
@@ -347,4 +385,45 @@ pub fn named_shards(rows_per_shard: u64) -> Bound {
         Query::NamedShards,
         vec![("rows_per_shard", ScalarValue::from(rows_per_shard))],
     )
+}
+
+/// A query without parameters.
+pub fn plain(query: Query) -> Bound {
+    bound(query, vec![])
+}
+
+/// `inspect/duplicate_clusters.sql`
+pub fn duplicate_clusters(n_clusters: u64) -> Bound {
+    bound(
+        Query::DuplicateClusters,
+        vec![("n_clusters", count(n_clusters))],
+    )
+}
+
+/// `inspect/length_bins.sql`; `unit` is `characters` or `words`.
+pub fn length_bins(unit: &str, n_bins: u64) -> Bound {
+    let parameters = vec![("unit", ScalarValue::from(unit)), ("n_bins", count(n_bins))];
+    bound(Query::LengthBins, parameters)
+}
+
+/// `inspect/length_histogram.sql`; `unit` is `characters` or `words`.
+pub fn length_histogram(unit: &str) -> Bound {
+    bound(
+        Query::LengthHistogram,
+        vec![("unit", ScalarValue::from(unit))],
+    )
+}
+
+/// `inspect/mix_course.sql`
+pub fn mix_course(n_stretches: u64) -> Bound {
+    bound(Query::MixCourse, vec![("n_stretches", count(n_stretches))])
+}
+
+/// `inspect/samples.sql`
+pub fn samples(n_samples: u64, seed: u64) -> Bound {
+    let parameters = vec![
+        ("n_samples", count(n_samples)),
+        ("seed", ScalarValue::from(seed)),
+    ];
+    bound(Query::Samples, parameters)
 }

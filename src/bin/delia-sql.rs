@@ -1,40 +1,68 @@
-//! Queries a finished build: parses arguments, calls [`sql::open`], prints rows.
+//! Queries a finished build: parses arguments, calls [`sql::open`], prints rows and reports.
 
 #![expect(clippy::print_stderr, reason = "a binary talks to its user")]
 
+mod answers;
+mod asked;
 mod engine;
+mod repl;
 mod talk;
+mod typist;
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use delia::commands::inspect::Choice;
+use delia::commands::page::write_page;
 use delia::commands::sql;
-use delia::report::{Format, RowPrinter};
-use futures::StreamExt;
+use delia::error::Error;
+use delia::report::Format;
 
-/// Query the shards of a build with SQL
+use answers::{Printed, print_report, print_rows};
+use asked::Asked;
+
+/// Query the shards of a build with SQL, or read a report on it
 ///
 /// Tables: `shards` (one row a sample, with the name of its file in `shard`), `dropped` (what is not in them, and why),
-/// `sources`, `held_out`. Nothing is ever written.
+/// `sources`, `held_out`, `build`, `stages`. Nothing is ever written.
 #[derive(Parser)]
-#[command(
-    version,
-    after_help = "Example: delia-sql shards \"SELECT kind, count(*) FROM shards GROUP BY kind\""
-)]
+#[command(version, after_help = asked::HELP)]
 struct Arguments {
     /// Folder of a finished build
     #[arg(required_unless_present = "completions")]
     folder: Option<PathBuf>,
 
-    /// Statements to run; without any they are read from stdin
+    /// Statements to run; without any they are read from stdin, or typed at a prompt where that is a terminal
+    #[arg(conflicts_with = "report")]
     sql: Option<String>,
 
     /// Read the statements from this file
-    #[arg(long, value_name = "FILE", conflicts_with = "sql")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sql", "report"])]
     file: Option<PathBuf>,
+
+    /// Print a ready-made report
+    #[arg(long, value_name = "NAME", value_parser = asked::parser())]
+    report: Option<Asked>,
+
+    /// Where the page of `--report html` goes
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "report",
+        required_if_eq("report", "html")
+    )]
+    out: Option<PathBuf>,
+
+    /// Samples of each kind in a report
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    samples: u32,
+
+    /// Chooses the samples in a report; the same seed shows the same ones
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
 
     /// How rows are printed
     #[arg(long, value_enum, default_value = "table")]
@@ -50,38 +78,68 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.flags.general.completions {
-        Some(shell) => talk::complete::<Arguments>(shell),
-        None => engine::run(arguments.flags.general.threads(), "interrupted", || {
-            query(arguments)
-        }),
+    if let Some(shell) = arguments.flags.general.completions {
+        return talk::complete::<Arguments>(shell);
+    }
+    let threads = arguments.flags.general.threads();
+    if arguments.is_conversation() {
+        engine::run_until(threads, std::future::pending(), "", || query(arguments))
+    } else {
+        engine::run(threads, "interrupted", || query(arguments))
+    }
+}
+
+impl Arguments {
+    fn is_conversation(&self) -> bool {
+        let is_asked = self.sql.is_some() || self.file.is_some() || self.report.is_some();
+        !is_asked && io::stdin().is_terminal() && io::stdout().is_terminal()
     }
 }
 
 async fn query(arguments: Arguments) -> anyhow::Result<()> {
+    let is_conversation = arguments.is_conversation();
     let folder = arguments.folder.expect("clap requires it");
     let format = if arguments.json {
         Format::Json
     } else {
         arguments.format
     };
-    let sql = statements(arguments.sql, arguments.file.as_deref())?;
-    let tables = sql::open(&folder, &arguments.flags.engine(), &std::env::temp_dir()).await?;
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    for plan in tables.plan(&sql).await? {
-        let mut rows = sql::run(plan).await?;
-        let mut printer = RowPrinter::new(format, &rows.schema(), &mut out)?;
-        while let Some(batch) = rows
-            .next()
-            .await
-            .transpose()
-            .map_err(|error| sql::in_words(&error))?
-        {
-            printer.push(&batch)?;
-        }
-        printer.finish()?;
+    let choice = Choice {
+        n_samples: arguments.samples.into(),
+        seed: arguments.seed,
+    };
+    let printed = Printed { format, choice };
+    let quiet = arguments.flags.general.quiet;
+    if arguments.out.is_some() && arguments.report != Some(Asked::Html) {
+        return Err(no_page().into());
     }
-    Ok(out.flush()?)
+    let engine = arguments.flags.engine();
+    let open = async || sql::open(&folder, &engine, &std::env::temp_dir()).await;
+    match arguments.report {
+        Some(Asked::Html) => {
+            let out = arguments.out.expect("clap requires it");
+            let page = open().await?.page(&folder, choice).await?;
+            write_page(&folder, &out, &page)?;
+            if !quiet {
+                eprintln!("wrote `{}`", out.display());
+            }
+            Ok(())
+        }
+        Some(Asked::Ready(report)) => print_report(&open().await?, report, printed).await,
+        None if is_conversation => repl::converse(&open().await?, printed, quiet).await,
+        None => {
+            let sql = statements(arguments.sql, arguments.file.as_deref())?;
+            print_rows(&open().await?, &sql, printed).await
+        }
+    }
+}
+
+fn no_page() -> Error {
+    Error::Setting {
+        key: "--out",
+        problem: "only `--report html` writes a file".to_owned(),
+        hint: "other reports go to stdout: `> FILE` puts them into one".to_owned(),
+    }
 }
 
 fn statements(sql: Option<String>, file: Option<&Path>) -> anyhow::Result<String> {
@@ -92,12 +150,6 @@ fn statements(sql: Option<String>, file: Option<&Path>) -> anyhow::Result<String
         (None, None) if io::stdin().is_terminal() => {
             bail!("no statement is given; put one behind the folder, in quotes")
         }
-        (None, None) => {
-            let mut sql = String::new();
-            io::stdin()
-                .read_to_string(&mut sql)
-                .context("could not read stdin")?;
-            Ok(sql)
-        }
+        (None, None) => io::read_to_string(io::stdin()).context("could not read stdin"),
     }
 }

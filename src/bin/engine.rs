@@ -89,6 +89,20 @@ pub(crate) fn run<F>(
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
+    run_until(threads, ctrl_c, interrupted, command)
+}
+
+/// Runs a command to its end, or until `ctrl_c` is done: never, for a command that hears Ctrl-C itself.
+pub(crate) fn run_until<F>(
+    threads: usize,
+    ctrl_c: impl Future<Output = ()>,
+    interrupted: &str,
+    command: impl FnOnce() -> F + Send + 'static,
+) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
     use_threads(threads);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -102,7 +116,6 @@ where
     let handle = runtime.handle().clone();
     let (done, finished) = tokio::sync::oneshot::channel();
     let outcome = runtime.block_on(async {
-        let ctrl_c = tokio::signal::ctrl_c();
         tokio::pin!(ctrl_c);
         // Polled once before the command begins, so that no Ctrl-C is missed.
         if futures::poll!(&mut ctrl_c).is_pending() {
@@ -117,7 +130,7 @@ where
                 // The thread panicked, and has said so.
                 Err(_) => ExitCode::from(PANICKED),
             },
-            _ = &mut ctrl_c => {
+            () = &mut ctrl_c => {
                 eprintln!("{interrupted}");
                 ExitCode::from(INTERRUPTED)
             }

@@ -139,6 +139,8 @@ mod tests {
         Engine {
             threads,
             batch_rows,
+            memory_bytes: Engine::MIN_MEMORY_BYTES,
+            temp_dir: None,
         }
     }
 

@@ -7,6 +7,10 @@ mod allot;
 #[cfg(feature = "build")]
 pub mod build;
 #[cfg(feature = "build")]
+mod catalog;
+#[cfg(feature = "build")]
+mod charts;
+#[cfg(feature = "build")]
 mod contract;
 #[cfg(feature = "build")]
 mod decontaminate;
@@ -17,6 +21,8 @@ pub mod explain;
 #[cfg(feature = "fit")]
 pub mod fit;
 #[cfg(feature = "build")]
+pub mod inspect;
+#[cfg(feature = "build")]
 mod measure;
 #[cfg(feature = "build")]
 mod near;
@@ -25,7 +31,11 @@ mod nearest;
 #[cfg(feature = "build")]
 mod order;
 #[cfg(feature = "build")]
+pub mod page;
+#[cfg(feature = "build")]
 mod pools;
+#[cfg(feature = "build")]
+pub mod prompt;
 #[cfg(feature = "build")]
 mod rouge_l;
 #[cfg(feature = "build")]

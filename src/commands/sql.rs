@@ -1,7 +1,9 @@
 //! `delia-sql`: the tables of a finished build, read-only.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
@@ -12,10 +14,10 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use crate::error::{Error, Result};
 use crate::queries;
 use crate::shards::{Manifest, shard_name};
-use crate::tables::{Engine, lift, session};
+use crate::tables::{Engine, lift, refuse_ignored, session};
 
 use super::measure::DIVERSITY;
-use super::stages::register;
+use super::stages::{register, register_columns};
 
 /// What the engine puts before its messages.
 const PREFIXES: [&str; 5] = [
@@ -26,9 +28,10 @@ const PREFIXES: [&str; 5] = [
     "Execution error: ",
 ];
 
-/// A finished build as tables: `shards`, `dropped`, `sources`, `held_out`, and `diversity` where it was measured.
+/// A finished build as tables: `shards`, `dropped`, `sources`, `held_out`, from its manifest `build` and `stages`, and
+/// `diversity` where it was measured.
 pub struct SqlTables {
-    session: SessionContext,
+    pub(super) session: SessionContext,
 }
 
 /// Opens the build in `folder`, comparing every file's size with the manifest. What does not fit in memory goes to `scratch`.
@@ -64,7 +67,53 @@ pub async fn open(folder: &Path, engine: &Engine, scratch: &Path) -> Result<SqlT
         .register_table("shards", named.into_view())
         .and_then(|_| session.deregister_table("stream"));
     renamed.map_err(lift("shards"))?;
+    register_manifest(&session, &manifest)?;
     Ok(SqlTables { session })
+}
+
+/// What the manifest says, as tables: `build` with one row, `stages` with one for each stage.
+fn register_manifest(session: &SessionContext, manifest: &Manifest) -> Result<()> {
+    let (plan, ratio) = (&manifest.plan, &manifest.ratio);
+    let number = |number: u64| -> ArrayRef { Arc::new(UInt64Array::from(vec![number])) };
+    let text = |text: String| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+    let bytes = (0..plan.shards)
+        .filter_map(|shard_idx| manifest.files.get(&shard_name(shard_idx)))
+        .map(|shard| shard.bytes)
+        .sum();
+    let columns: [(&str, ArrayRef); 14] = [
+        ("rows", number(plan.rows)),
+        ("task_rows", number(plan.task_rows)),
+        ("diverse_rows", number(plan.diverse_rows)),
+        ("ratio_requested", text(ratio.requested.to_string())),
+        (
+            "ratio_achieved",
+            Arc::new(Float64Array::from(vec![ratio.achieved])),
+        ),
+        ("iterations", number(ratio.iterations.into())),
+        (
+            "requested_rows",
+            Arc::new(UInt64Array::from(vec![ratio.requested_rows])),
+        ),
+        ("shards", number(plan.shards)),
+        ("rows_per_shard", number(plan.rows_per_shard)),
+        ("bytes", number(bytes)),
+        ("seed", number(manifest.seed)),
+        ("special_tokens", text(plan.special_tokens.join(" "))),
+        ("delia_version", text(manifest.versions.delia.clone())),
+        (
+            "datafusion_version",
+            text(manifest.versions.datafusion.clone()),
+        ),
+    ];
+    register_columns(session, "build", columns)?;
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(
+        plan.stages.iter().map(|stage| &stage.name),
+    ));
+    let positions: ArrayRef = Arc::new(UInt64Array::from_iter_values(
+        plan.stages.iter().map(|stage| stage.first_position),
+    ));
+    let columns = [("name", names), ("first_position", positions)];
+    register_columns(session, "stages", columns)
 }
 
 impl SqlTables {
@@ -85,9 +134,9 @@ impl SqlTables {
             .with_allow_statements(false);
         let mut plans = Vec::new();
         for statement in statements {
-            let plan = self
-                .session
-                .state()
+            let state = self.session.state();
+            refuse_ignored(&statement, &state)?;
+            let plan = state
                 .statement_to_plan(statement)
                 .await
                 .map_err(|error| in_words(&error))?;

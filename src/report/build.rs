@@ -256,7 +256,7 @@ fn shown(value: AnyValue<'_>) -> String {
 }
 
 /// `52100` → `52,100`.
-pub(super) fn grouped(count: u64) -> String {
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (nth, digit) in digits.chars().enumerate() {

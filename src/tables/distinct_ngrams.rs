@@ -16,7 +16,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, Volatility, create_udaf};
 
-use super::shingles::{set_type, slices};
+use super::shingles::{members, set_type};
 
 /// Runs held at a time: 4 MiB for each group and `n`.
 const MOST_MEMBERS: usize = 1 << 18;
@@ -120,7 +120,7 @@ impl Accumulator for Distinct {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let sizes = values[1].as_primitive::<Int64Type>();
         for row in 0..values[0].len() {
-            let Some(words) = slices(&values[0], row) else {
+            let Some(words) = members(&values[0], row) else {
                 continue;
             };
             let n = usize::try_from(sizes.value(row)).ok().filter(|&n| n > 0);
@@ -140,7 +140,7 @@ impl Accumulator for Distinct {
         for row in 0..states[0].len() {
             self.n_seen += n_seen.value(row);
             self.raise(self.level.max(levels.value(row) as u32));
-            for &member in slices(&states[2], row).unwrap_or_default() {
+            for &member in members(&states[2], row).unwrap_or_default() {
                 self.insert(member);
             }
         }

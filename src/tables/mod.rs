@@ -3,18 +3,23 @@
 //! What chooses, groups or orders rows is SQL; what touches characters or hashes is a function here, one a file, each a plain
 //! kernel with a thin wrapper.
 
+mod count_words;
 mod distinct_ngrams;
 mod draws_until;
 mod entropy;
+mod histogram;
+mod ignored;
 mod is_blank;
 mod is_placeholder;
 mod jaccard;
 mod lead_pair;
 mod memory;
 mod minhash;
+mod named_table;
 mod near_index;
 mod ngrams;
 mod opening;
+mod random_rows;
 mod rare_prefix;
 mod raw;
 mod rouge_l;
@@ -25,6 +30,7 @@ mod seeded_hash;
 mod shared_ngrams;
 mod shingles;
 mod spread;
+mod summarize;
 mod task_of_draw;
 mod token_count;
 mod word_cluster;
@@ -42,6 +48,8 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use crate::error::{Error, Result};
 
 use memory::Memory;
+
+pub use ignored::refuse_ignored;
 
 pub use minhash::Bands;
 pub use near_index::{FirstCome, Keys, Similar};
@@ -110,12 +118,15 @@ pub fn session(engine: &Engine, scratch: &Path) -> Result<SessionContext> {
     for function in aggregates() {
         context.register_udaf(function);
     }
+    context.register_udtf("random_rows", Arc::new(random_rows::RandomRows));
+    context.register_udtf("summarize", Arc::new(summarize::Summarize));
     Ok(context)
 }
 
 /// The SQL functions of our own.
 pub fn functions() -> Vec<ScalarUDF> {
     vec![
+        count_words::function(),
         draws_until::function(),
         is_blank::function(),
         is_placeholder::function(),
@@ -141,7 +152,11 @@ pub fn functions() -> Vec<ScalarUDF> {
 
 /// The aggregates of our own.
 pub fn aggregates() -> Vec<AggregateUDF> {
-    vec![distinct_ngrams::function(), entropy::function()]
+    vec![
+        distinct_ngrams::function(),
+        entropy::function(),
+        histogram::function(),
+    ]
 }
 
 /// Turns an engine error into ours.

@@ -42,6 +42,8 @@ mod ratio_tokens;
 mod readme;
 /// Real datasets, where `DELIA_REAL_DATA` names their folder.
 mod real_data;
+/// The ready-made reports of `delia-sql`, and its page.
+mod report;
 /// A fit that is stopped and goes on, and what its folder keeps when it fails.
 mod resume;
 /// Near-duplicates by ROUGE-L, beside Google's rouge_score.

@@ -103,7 +103,7 @@ fn a_wrong_name_gets_a_suggestion_not_a_backtrace() {
     assert!(!column.stderr().contains("backtrace"));
     let table = [
         "error: table 'shrads' not found",
-        "hint: the tables are `shards`, `dropped`, `sources` and `held_out`",
+        "hint: the tables are `shards`, `dropped`, `sources`, `held_out`, `build` and `stages`",
     ];
     scratch
         .sql(&["shards", "SELECT * FROM shrads"])
@@ -175,4 +175,153 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         ),
         (Some(0), "")
     );
+}
+
+#[test]
+fn what_the_engine_would_ignore_is_refused() {
+    let scratch = built();
+    for (sql, clause) in [
+        (
+            "SELECT * FROM shards TABLESAMPLE BERNOULLI (10)",
+            "TABLESAMPLE",
+        ),
+        (
+            "SELECT * FROM (SELECT * FROM shards TABLESAMPLE (10 ROWS)) AS s",
+            "TABLESAMPLE",
+        ),
+        (
+            "WITH s AS (SELECT * FROM shards TABLESAMPLE SYSTEM (10)) SELECT * FROM s",
+            "TABLESAMPLE",
+        ),
+        (
+            "EXPLAIN SELECT * FROM shards TABLESAMPLE (10)",
+            "TABLESAMPLE",
+        ),
+        (
+            "SELECT kind FROM shards GROUP BY kind WITH ROLLUP",
+            "WITH ROLLUP",
+        ),
+        ("SELECT * FROM shards FOR UPDATE", "FOR UPDATE"),
+        ("SELECT * FROM shards PREWHERE position = 1", "PREWHERE"),
+        ("SELECT position FROM shards FORMAT JSON", "FORMAT"),
+        (
+            "SELECT position FROM shards SETTINGS max_threads = 1",
+            "SETTINGS",
+        ),
+        (
+            "SELECT length(instruction) FILTER (WHERE false) FROM shards",
+            "FILTER",
+        ),
+        (
+            "SELECT length(DISTINCT instruction) FROM shards",
+            "DISTINCT",
+        ),
+        ("SELECT length(instruction) OVER () FROM shards", "OVER"),
+        ("SELECT upper(kind ORDER BY kind) FROM shards", "ORDER BY"),
+        (
+            "SELECT CAST(instruction AS VARCHAR(3)) FROM shards",
+            "the length of a type",
+        ),
+        ("SELECT position FROM shards SAMPLE 0.1", "TABLESAMPLE"),
+        (
+            "SELECT position FROM shards CONNECT BY position = 1",
+            "CONNECT BY",
+        ),
+        ("SELECT * FROM shards WITH (NOLOCK)", "WITH (…)"),
+        ("SELECT * FROM shards PARTITION (p0)", "PARTITION (…)"),
+        (
+            "SELECT * FROM generate_series(1, 3) WITH ORDINALITY",
+            "WITH ORDINALITY",
+        ),
+        (
+            "SELECT count(*) FROM shards GLOBAL JOIN sources ON true",
+            "GLOBAL",
+        ),
+        ("FROM shards", "FROM without SELECT"),
+    ] {
+        let expected = format!("error: {clause} would be ignored here");
+        scratch
+            .sql(&["shards", sql])
+            .fails(1, &[&expected, "hint: "]);
+    }
+    let counted = "SELECT count(*) FILTER (WHERE kind = 'task') AS n, count(DISTINCT kind) AS kinds FROM shards";
+    assert_eq!(
+        scratch.sql(&["shards", counted, "--format", "csv"]).ok(),
+        "n,kinds\n3,2\n"
+    );
+}
+
+#[test]
+fn random_rows_are_the_same_on_every_run() {
+    let scratch = built();
+    let drawn = |sql: &str, threads: &str| {
+        scratch
+            .sql(&[
+                "shards",
+                sql,
+                "--format",
+                "csv",
+                "--threads",
+                threads,
+                "--batch-rows",
+                "3",
+            ])
+            .ok()
+    };
+    let sql = "SELECT position, instruction FROM random_rows('shards', 5) ORDER BY position";
+    assert_eq!(drawn(sql, "1"), drawn(sql, "2"));
+    assert_eq!(drawn(sql, "1").lines().count(), 6);
+    assert_ne!(
+        drawn(sql, "1"),
+        drawn(
+            "SELECT position, instruction FROM random_rows('shards', 5, 9) ORDER BY position",
+            "1"
+        )
+    );
+    let all = "SELECT count(*) AS n FROM random_rows('sources', 1000)";
+    assert_eq!(drawn(all, "1"), "n\n2\n");
+    for (sql, message) in [
+        (
+            "SELECT * FROM random_rows('shrads', 5)",
+            "table 'shrads' not found",
+        ),
+        (
+            "SELECT * FROM random_rows('shards', -1)",
+            "a whole number from 0 on is expected",
+        ),
+        ("SELECT * FROM random_rows('shards')", "how many rows?"),
+        ("SELECT * FROM random_rows('build', 5)", "no `source`"),
+        (
+            "SELECT * FROM summarize(5)",
+            "a table's name in single quotes is expected",
+        ),
+    ] {
+        scratch.sql(&["shards", sql]).fails(1, &[message]);
+    }
+}
+
+#[test]
+fn a_histogram_counts_every_row_once() {
+    let scratch = built();
+    let sql = "SELECT bin['low'] AS low, bin['high'] AS high, bin['rows'] AS rows FROM \
+        (SELECT unnest(histogram(position, 4)) AS bin FROM shards) ORDER BY low";
+    for threads in ["1", "2"] {
+        let arguments = [
+            "shards",
+            sql,
+            "--format",
+            "csv",
+            "--threads",
+            threads,
+            "--batch-rows",
+            "2",
+        ];
+        assert_eq!(
+            scratch.sql(&arguments).ok(),
+            "low,high,rows\n0.0,4.0,4\n4.0,8.0,4\n8.0,12.0,4\n12.0,16.0,3\n"
+        );
+    }
+    scratch
+        .sql(&["shards", "SELECT histogram(position, 1) FROM shards"])
+        .fails(1, &["a histogram has between 2 and 10,000 bins, got 1"]);
 }
