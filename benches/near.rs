@@ -69,11 +69,11 @@ fn near(criterion: &mut Criterion) {
             bencher.iter(|| call(&shingles, &arguments, N_ROWS).len());
         });
     }
-    let keys: [(&str, fn() -> Keys); 2] = [
-        ("exact", || Keys::Rarest(RarePrefix::new(0.8, []))),
-        ("minhash_128", || Keys::Bands(Bands::new(128, 6, 0))),
-    ];
-    for (name, keys) in keys {
+    for name in ["exact", "minhash_128"] {
+        let keys = || match name {
+            "exact" => Keys::Rarest(RarePrefix::new(0.8, [])),
+            _ => Keys::Bands(Bands::new(128, 6, 0)),
+        };
         group.bench_function(format!("first_come/{name}/8k_rows"), |bencher| {
             bencher.iter(|| {
                 let mut first_come = FirstCome::new(0.8, keys(), usize::MAX);

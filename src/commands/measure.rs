@@ -70,8 +70,8 @@ mod tests {
         ("Sort the words", "b a", "a b"),
     ];
 
-    fn tables(engine: Engine, n_chosen: usize) -> SessionContext {
-        let session = session(&engine, &std::env::temp_dir()).expect("a session");
+    fn tables(engine: &Engine, n_chosen: usize) -> SessionContext {
+        let session = session(engine, &std::env::temp_dir()).expect("a session");
         let n = POOL.len();
         let texts = |of: fn(&(&'static str, &'static str, &'static str)) -> &'static str| {
             Arc::new(POOL.iter().map(of).map(Some).collect::<StringArray>()) as ArrayRef
@@ -118,7 +118,7 @@ mod tests {
     }
 
     async fn measured(engine: Engine, n_chosen: usize) -> RecordBatch {
-        let session = tables(engine, n_chosen);
+        let session = tables(&engine, n_chosen);
         let compared = rows(&session, &queries::compared(3)).await;
         session
             .register_batch("compared", compared)
@@ -202,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_finished_stream_is_measured_by_source() {
-        let session = tables(engine(2, 512), 3);
+        let session = tables(&engine(2, 512), 3);
         let shards = "SELECT source_row AS position, CASE WHEN source_row < 2 THEN 'task' ELSE 'diverse' END AS kind, \
             'a' AS source, sample_id, CAST(0 AS INT UNSIGNED) AS repeat, instruction, input, output \
             FROM normalized JOIN pool USING (source_idx, source_row)";

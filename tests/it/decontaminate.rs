@@ -46,6 +46,8 @@ impl Sources {
             "eval.jsonl",
             "--ratio",
             "1",
+            "--near",
+            "off",
             "--held-out-diverse",
             "0",
             "--force",

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use crate::delia::{Scratch, hashes, stream};
 
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 10] = [
+    "--near",
+    "off",
     "--task",
     "task.jsonl",
     "--diverse",
