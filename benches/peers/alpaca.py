@@ -48,7 +48,7 @@ def main():
     for nth in range(n_runs + 1):
         shards = os.path.join(folder, "shards")
         shutil.rmtree(shards, ignore_errors=True)
-        build = ["delia-build", "--quiet", "--diverse", alpaca, "--ratio", "519", "--held-out-diverse", "0", "--out", shards]
+        build = ["delia-build", "--quiet", "--diverse", alpaca, "--near", "off", "--ratio", "519", "--held-out-diverse", "0", "--out", shards]
         a = run(build)
         out = os.path.join(folder, "duckdb.parquet")
         b = run([sys.executable, "-c", DUCKDB.format(task=task, alpaca=alpaca, out=out)])

@@ -162,7 +162,7 @@ def main():
     tools = [
         ("delia-build", build + ["--near", "0.8"], lambda: of_delia(shards)),
         ("delia-build, minhash", build + ["--near", "0.8", "--near-method", "minhash"], lambda: of_delia(shards)),
-        ("delia-build, near off", build, None),
+        ("delia-build, near off", build + ["--near", "off"], None),
         ("rensa", peer(RENSA), read),
         ("datasketch", peer(DATASKETCH), read),
         ("datatrove", peer(DATATROVE), read),
