@@ -152,6 +152,8 @@ fn what_is_measured_on_is_found_in_real_data() {
             &measured,
             "--ratio",
             "1",
+            "--near",
+            "off",
             "--force",
         ];
         scratch.build(&sources).ok();
