@@ -153,8 +153,6 @@ fn a_pretty_array_of_more_than_10_mb_is_streamed() {
     scratch.small_sources(2, 0);
     scratch
         .build(&[
-            "--near",
-            "off",
             "--task",
             "task.jsonl",
             "--diverse",
@@ -207,8 +205,6 @@ fn a_pattern_names_every_file_and_equal_names_get_their_folder() {
     scratch.small_sources(1, 0);
     scratch
         .build(&[
-            "--near",
-            "off",
             "--task",
             "task.jsonl",
             "--diverse",

@@ -8,8 +8,6 @@ fn built() -> Scratch {
     scratch.small_sources(3, 40);
     scratch
         .build(&[
-            "--near",
-            "off",
             "--task",
             "task.jsonl",
             "--diverse",
