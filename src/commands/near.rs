@@ -15,8 +15,7 @@ use super::build::Progress;
 use super::rouge_l;
 use super::stages::{Stage, Stages, each_batch};
 
-/// One row in so many is looked at to see which pieces are frequent. On a million generated rows a better count than this saves
-/// no time, one of an eighth as many rows doubles it.
+/// One row in so many is looked at to see which pieces are frequent; how much that saves is unmeasured here.
 const ROWS_PER_SAMPLED: u64 = 16;
 /// Rows that are looked at for this, at the least.
 const MIN_SAMPLED: u64 = 16_384;
