@@ -24,10 +24,11 @@ fn sources(scratch: &Scratch) {
     let rows = (0..400).map(|nth| {
         let instruction = match nth % 10 {
             0 => format!("List {} about topic{}", things[nth / 10 % 5], nth / 50),
-            1..=3 => format!("Write a {} for c{}", things[nth % 5], nth),
-            _ => "Repeat the word".to_owned(),
+            1..=3 => format!("Write a {} for child{}", things[nth % 5], nth),
+            // Long enough that more of it is said again than is new: the rest of a row is its own.
+            _ => "Repeat the word below and say nothing else at all".to_owned(),
         };
-        let row = json!({"instruction": instruction, "input": format!("w{nth}"), "output": format!("answer {}", nth % 90)});
+        let row = json!({"instruction": instruction, "input": format!("word{nth}"), "output": format!("answer {}", nth % 90)});
         row.to_string() + "\n"
     });
     scratch.file("diverse.jsonl", rows.collect::<String>());
