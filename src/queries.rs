@@ -45,6 +45,8 @@ macro_rules! queries {
 queries! {
     /// One row shape from any source.
     Normalize = "10_normalize.sql",
+    /// How many records are unusable.
+    Rejects = "15_rejects.sql",
     /// The first of equal samples stays.
     DedupeExact = "20_dedupe_exact.sql",
     /// The rows that are compared, as sets of pieces.
@@ -71,6 +73,8 @@ queries! {
     HeldOut = "85_held_out.sql",
     /// What became of every source's rows.
     Sources = "90_sources.sql",
+    /// What is counted of every source's rows.
+    Marks = "92_marks.sql",
     /// How many rows each source lost to which reason.
     DroppedByReason = "inspect/dropped_by_reason.sql",
     /// The stream with the names of its files.
@@ -115,12 +119,18 @@ fn count(n: u64) -> ScalarValue {
 }
 
 /// `10_normalize.sql` for one source.
-pub fn normalize(source_idx: usize, kind: Kind) -> Bound {
+pub fn normalize(source_idx: usize, kind: Kind, repair_mojibake: bool) -> Bound {
     let parameters = vec![
         ("source_idx", count(source_idx as u64)),
         ("kind", ScalarValue::from(kind.name())),
+        ("repair_mojibake", ScalarValue::from(repair_mojibake)),
     ];
     bound(Query::Normalize, parameters)
+}
+
+/// `15_rejects.sql`
+pub fn rejects() -> Bound {
+    bound(Query::Rejects, vec![])
 }
 
 /// `20_dedupe_exact.sql`
@@ -222,6 +232,11 @@ pub fn held_out(kind: Kind) -> Bound {
 /// `90_sources.sql`
 pub fn sources() -> Bound {
     bound(Query::Sources, vec![])
+}
+
+/// `92_marks.sql`
+pub fn marks() -> Bound {
+    bound(Query::Marks, vec![])
 }
 
 /// `inspect/dropped_by_reason.sql`

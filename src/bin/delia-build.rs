@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "a binary talks to its user")]
 
+mod access;
 mod build_progress;
 mod engine;
 mod talk;
@@ -48,6 +49,9 @@ struct Arguments {
     json: bool,
 
     #[command(flatten)]
+    access: access::AccessFlags,
+
+    #[command(flatten)]
     flags: engine::EngineFlags,
 }
 
@@ -79,10 +83,9 @@ async fn build(arguments: Arguments) -> anyhow::Result<()> {
     };
     let bar = build_progress::bar(arguments.flags.general.quiet);
     let engine = arguments.flags.engine();
-    let report = build::build(&config, &arguments.out, permissions, engine, &|progress| {
-        build_progress::show(&bar, &progress)
-    })
-    .await;
+    let access = arguments.access.access()?;
+    let show = |progress| build_progress::show(&bar, &progress);
+    let report = build::build(&config, &arguments.out, permissions, engine, &access, &show).await;
     bar.finish_and_clear();
     let report = report?;
     if arguments.json {

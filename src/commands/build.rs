@@ -19,12 +19,13 @@ use crate::shards::{
     FileEntry, Manifest, OutFolder, PLAN, Plan, RECIPE, RatioRows, ShardWriter, State, Versions,
     shard_name,
 };
-use crate::sources::{self, Source};
+use crate::sources::{self, Access, Download, Source};
 use crate::tables::{Engine, RawTable, lift, session};
 
 use super::account;
 use super::allot::allot;
 use super::near;
+use super::rejects;
 use super::stages::{Stage, Stages, each_batch, register_columns};
 
 /// Rows the procedural sampler generates for each one the ratio asks for: a choice, and room for what cleaning drops.
@@ -36,6 +37,8 @@ const MIN_POOL_PER_HELD_OUT: u64 = 10;
 /// What a build is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// A source elsewhere is on its way.
+    Fetching(Download),
     /// Reading this source.
     Reading(String),
     /// Running this query.
@@ -69,10 +72,12 @@ pub async fn build(
     out: &Path,
     permissions: Permissions,
     engine: Engine,
+    access: &Access,
     progress: &dyn Fn(Progress),
 ) -> Result<BuildReport> {
     let started = Instant::now();
-    let sources = sources::resolve(config, permissions.accept_changed)?;
+    let fetching = |download| progress(Progress::Fetching(download));
+    let sources = sources::resolve(config, permissions.accept_changed, access, &fetching).await?;
     let folder = OutFolder::lock(out)?;
     let recipe = config.freeze(sources::freeze(&sources, out)).to_toml();
     let report = |outcome, manifest| BuildReport {
@@ -159,6 +164,7 @@ impl Line<'_> {
         self.dedupe().await?;
         let n_tasks = self.count_first(Kind::Task).await?.values().sum();
         if n_tasks == 0 {
+            rejects::check(self.stages.session, self.config.max_rejects).await?;
             return Err(Error::NoTasks {
                 n_read: self.count("normalized", lit(true)).await?.values().sum(),
             });
@@ -172,6 +178,7 @@ impl Line<'_> {
             .collect();
         self.normalize(Kind::Diverse).await?;
         self.normalize(Kind::HeldOut).await?;
+        rejects::check(self.stages.session, self.config.max_rejects).await?;
         let deduped = self.dedupe().await?;
         let near = self.dedupe_near(&deduped).await?;
         let pool = self.hold_out(&deduped, near.as_ref()).await?;
@@ -201,7 +208,8 @@ impl Line<'_> {
         for source_idx in self.places(kind) {
             let source = &self.sources[source_idx];
             (self.progress)(Progress::Reading(source.name.clone()));
-            let query = queries::normalize(source_idx, kind);
+            let repair_mojibake = self.config.reading.repair_mojibake;
+            let query = queries::normalize(source_idx, kind, repair_mojibake);
             let raw = RawTable::register(self.stages.session, source.clone());
             let raw = raw.map_err(lift(query.query.file()))?;
             let stage = self.stages.run(&query, &[&source.fingerprint()]).await;

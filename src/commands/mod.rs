@@ -11,6 +11,8 @@ pub mod fit;
 #[cfg(feature = "build")]
 mod near;
 #[cfg(feature = "build")]
+mod rejects;
+#[cfg(feature = "build")]
 pub mod sql;
 #[cfg(feature = "build")]
 mod stages;

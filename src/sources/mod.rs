@@ -1,4 +1,4 @@
-//! Where samples come from: files, bundled sets, the procedural sampler.
+//! Where samples come from: files, the network, standard input, bundled sets, the procedural sampler.
 //!
 //! [`resolve`] turns what was typed into [`Source`]s with names and hashes; [`Source::read`] streams one as record batches
 //! of [`raw_schema`], one row a record, in the source's order. A record that cannot be used is a row with a `problem`,
@@ -6,13 +6,24 @@
 
 pub mod procedural;
 
+mod access;
 mod bundled;
+mod cache;
+mod chat;
 mod columns;
 mod csv;
+mod download;
+mod elsewhere;
+mod hub;
 mod json;
+mod marks;
+mod names;
 mod open;
 mod parquet;
+mod parquet_chat;
+mod requests;
 mod rows;
+mod utf8;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -21,15 +32,18 @@ use std::time::SystemTime;
 
 use arrow::array::RecordBatch;
 
-use crate::config::{BuildConfig, ColumnMap, ResolvedEntries, SourceEntry, SourceSpec};
+use crate::config::{BuildConfig, ColumnMap, Reading, ResolvedEntries, SourceEntry, SourceSpec};
 use crate::error::{Error, Result};
 use crate::sample::Kind;
 
 use columns::Columns;
-use open::Opened;
+use elsewhere::{ArrivedFile, Elsewhere};
+use names::{name_apart, stem};
+use open::Format;
 use procedural::{Sampler, UnknownFamily};
 use rows::Rows;
 
+pub use access::{Access, Download, Token};
 pub use rows::raw_schema;
 
 /// One input dataset.
@@ -46,6 +60,7 @@ pub struct Source {
     /// The licence its owner states.
     pub licence: Option<String>,
     columns: Columns,
+    reading: Reading,
     origin: Origin,
 }
 
@@ -56,6 +71,11 @@ enum Origin {
         path: PathBuf,
         state: FileState,
     },
+    /// What was brought here from elsewhere.
+    Arrived {
+        files: Vec<ArrivedFile>,
+        parent: Option<String>,
+    },
     Bundled(&'static str),
     Procedural {
         sampler: Arc<Sampler>,
@@ -63,14 +83,21 @@ enum Origin {
     },
 }
 
-/// Finds every source a build names, in the order task, diverse, held out, and hashes the files.
+/// Finds every source a build names, in the order task, diverse, held out, brings here what is elsewhere, and hashes the
+/// files.
 ///
 /// With `accept_changed` a file may differ from the hash its recipe entry holds.
 ///
 /// # Errors
 /// A missing, empty or twice named file, a pattern without match, an unknown bundled set or family, a changed file, a map
-/// for a source that is not there.
-pub fn resolve(config: &BuildConfig, accept_changed: bool) -> Result<Vec<Source>> {
+/// for a source that is not there, a source that cannot be fetched.
+pub async fn resolve(
+    config: &BuildConfig,
+    accept_changed: bool,
+    access: &Access,
+    progress: &dyn Fn(Download),
+) -> Result<Vec<Source>> {
+    refuse_second_stdin(config)?;
     let mut sources = Vec::new();
     for (kind, entries) in [
         (Kind::Task, &config.task),
@@ -78,7 +105,8 @@ pub fn resolve(config: &BuildConfig, accept_changed: bool) -> Result<Vec<Source>
         (Kind::HeldOut, &config.held_out),
     ] {
         for entry in entries {
-            sources.extend(resolve_entry(config, kind, entry, accept_changed)?);
+            let found = resolve_entry(config, kind, entry, accept_changed, access, progress);
+            sources.extend(found.await?);
         }
     }
     name_apart(&mut sources)?;
@@ -109,7 +137,7 @@ impl Source {
     /// [`Error::SourceBroken`] and the like, when the source cannot be read on; [`Error::NoColumns`] and
     /// [`Error::NothingReadable`] at its end, when no record could be used.
     pub fn read(&self, emit: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
-        let mut rows = Rows::new(&self.path, &self.columns, emit);
+        let mut rows = Rows::new(&self.path, &self.columns, self.reading, emit);
         match &self.origin {
             Origin::Procedural { sampler, n_rows } => {
                 for index in 0..n_rows.unwrap_or(0) {
@@ -120,23 +148,42 @@ impl Source {
                 }
                 return rows.finish_generated();
             }
-            Origin::Bundled(text) => json::read_lines(text.as_bytes(), &mut rows)?,
+            Origin::Bundled(text) => json::read_lines(text.as_bytes(), 0, &mut rows)?,
             Origin::File { path, state } => {
-                match open::open(path, &self.path)? {
-                    Opened::JsonArray(reader) => json::read_array(reader, &mut rows)?,
-                    Opened::JsonLines(reader) => json::read_lines(reader, &mut rows)?,
-                    Opened::JsonObjects(reader) => json::read_objects(reader, &mut rows)?,
-                    Opened::Csv { reader, delimiter } => csv::read(reader, delimiter, &mut rows)?,
-                    Opened::Parquet(file) => parquet::read(file, &mut rows)?,
-                }
-                if FileState::of(path)? != *state {
-                    return Err(Error::SourceChanging {
-                        path: self.path.clone(),
-                    });
+                let name = path.to_string_lossy();
+                self.read_file(path, &name, state, &mut rows)?;
+            }
+            Origin::Arrived { files, .. } => {
+                for file in files {
+                    self.read_file(&file.path, &file.name, &file.state, &mut rows)?;
                 }
             }
         }
         rows.finish()
+    }
+
+    fn read_file(
+        &self,
+        path: &Path,
+        name: &str,
+        state: &FileState,
+        rows: &mut Rows<'_>,
+    ) -> Result<()> {
+        let opened = open::open(path, name, &self.path)?;
+        let offset = opened.offset;
+        match opened.format {
+            Format::JsonArray(reader) => json::read_array(reader, offset, rows)?,
+            Format::JsonLines(reader) => json::read_lines(reader, offset, rows)?,
+            Format::JsonObjects(reader) => json::read_objects(reader, offset, rows)?,
+            Format::Csv { reader, delimiter } => csv::read(reader, delimiter, rows)?,
+            Format::Parquet(file) => parquet::read(file, rows)?,
+        }
+        if FileState::of(path)? != *state {
+            return Err(Error::SourceChanging {
+                path: self.path.clone(),
+            });
+        }
+        Ok(())
     }
 
     /// Whether the ratio decides how many rows this source has.
@@ -160,7 +207,7 @@ impl Source {
             Origin::Procedural { sampler, n_rows } => format!("{sampler:?} {n_rows:?}"),
             _ => format!("{:?}", self.blake3),
         };
-        format!("{content} {:?}", self.columns)
+        format!("{content} {:?} {:?}", self.columns, self.reading)
     }
 
     /// The path as the recipe in `folder` writes it: relative to the recipe.
@@ -173,8 +220,10 @@ impl Source {
 
     /// The name of the folder the file is in.
     fn parent(&self) -> Option<String> {
-        let Origin::File { path, .. } = &self.origin else {
-            return None;
+        let path = match &self.origin {
+            Origin::File { path, .. } => path,
+            Origin::Arrived { parent, .. } => return parent.clone(),
+            Origin::Bundled(_) | Origin::Procedural { .. } => return None,
         };
         let path = path.canonicalize().ok()?;
         Some(path.parent()?.file_name()?.to_string_lossy().into_owned())
@@ -190,11 +239,13 @@ impl Source {
     }
 }
 
-fn resolve_entry(
+async fn resolve_entry(
     config: &BuildConfig,
     kind: Kind,
     entry: &SourceEntry,
     accept_changed: bool,
+    access: &Access,
+    progress: &dyn Fn(Download),
 ) -> Result<Vec<Source>> {
     let spec = SourceSpec::parse(&entry.path).map_err(|problem| Error::Setting {
         key: "diverse",
@@ -208,9 +259,24 @@ fn resolve_entry(
         blake3,
         licence: entry.licence.clone(),
         columns: Columns::default(),
+        reading: config.reading,
         origin,
     };
     match spec {
+        SourceSpec::Web(_) | SourceSpec::Hub(_) | SourceSpec::Stdin => {
+            let known = entry.blake3.as_deref();
+            let elsewhere = Elsewhere::new(access, progress, known, accept_changed)?;
+            let arrived = elsewhere.bring(&spec, entry.licence.is_some()).await?;
+            unchanged(entry, &arrived.path, &arrived.blake3, accept_changed)?;
+            let origin = Origin::Arrived {
+                files: arrived.files,
+                parent: arrived.parent,
+            };
+            let hash = Some(arrived.blake3);
+            let mut source = source(arrived.path, &arrived.name, hash, origin);
+            source.licence = source.licence.or(arrived.licence);
+            Ok(vec![source])
+        }
         SourceSpec::Bundled(name) => {
             let text = bundled::text(&name)?;
             let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
@@ -257,6 +323,21 @@ fn resolve_entry(
             }
             Ok(sources)
         }
+    }
+}
+
+/// Standard input can be read once.
+fn refuse_second_stdin(config: &BuildConfig) -> Result<()> {
+    let entries = config
+        .task
+        .iter()
+        .chain(&config.diverse)
+        .chain(&config.held_out);
+    match entries.filter(|entry| entry.path == "-").nth(1) {
+        None => Ok(()),
+        Some(entry) => Err(Error::SourceTwice {
+            path: entry.path.clone(),
+        }),
     }
 }
 
@@ -335,108 +416,12 @@ fn hash(path: &Path) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// `alpaca_data.json.zst` → `alpaca_data`.
-fn stem(path: &Path) -> String {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let without = |name: &str, endings: &[&str]| {
-        let found = endings.iter().find_map(|ending| {
-            let cut = name
-                .len()
-                .checked_sub(ending.len())
-                .filter(|&cut| cut > 0 && name.is_char_boundary(cut))?;
-            name[cut..]
-                .eq_ignore_ascii_case(ending)
-                .then(|| name[..cut].to_owned())
-        });
-        found.unwrap_or_else(|| name.to_owned())
-    };
-    let unpacked = without(&name, &[".gz", ".zst", ".zstd"]);
-    without(
-        &unpacked,
-        &[".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"],
-    )
-}
-
-/// Gives sources of equal names longer ones: with the parent folder, then with the file's ending too, then as typed.
-fn name_apart(sources: &mut [Source]) -> Result<()> {
-    let places: Vec<_> = sources.iter().map(canonical).collect();
-    for (idx, place) in places.iter().enumerate() {
-        if places[..idx].contains(place) {
-            return Err(Error::SourceTwice {
-                path: sources[idx].path.clone(),
-            });
-        }
-    }
-    for rename in [with_parent, with_ending, as_typed] {
-        for idx in clashes(sources) {
-            sources[idx].name = rename(&sources[idx]);
-        }
-    }
-    match clashes(sources).first() {
-        None => Ok(()),
-        Some(&idx) => Err(Error::Setting {
-            key: "source",
-            problem: format!("two sources are called `{}`", sources[idx].name),
-            hint: "a recipe can give each its own: `{ path = \"…\", name = \"…\" }`".to_owned(),
-        }),
-    }
-}
-
-fn clashes(sources: &[Source]) -> Vec<usize> {
-    let is_clash = |idx: &usize| {
-        sources
-            .iter()
-            .filter(|other| other.name == sources[*idx].name)
-            .count()
-            > 1
-    };
-    (0..sources.len()).filter(is_clash).collect()
-}
-
-fn with_parent(source: &Source) -> String {
-    match source.parent() {
-        Some(parent) => format!("{parent}/{}", source.name),
-        None => source.path.clone(),
-    }
-}
-
-fn with_ending(source: &Source) -> String {
-    let ending = match &source.origin {
-        Origin::File { path, .. } => path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned()),
-        _ => None,
-    };
-    match (source.parent(), ending) {
-        (Some(parent), Some(name)) => format!("{parent}/{name}"),
-        _ => source.path.clone(),
-    }
-}
-
-fn as_typed(source: &Source) -> String {
-    source.path.clone()
-}
-
-fn canonical(source: &Source) -> String {
-    match &source.origin {
-        Origin::File { path, .. } => path
-            .canonicalize()
-            .unwrap_or_else(|_| path.clone())
-            .to_string_lossy()
-            .into_owned(),
-        Origin::Bundled(_) | Origin::Procedural { .. } => source.path.clone(),
-    }
-}
-
 fn apply_maps(sources: &mut [Source], maps: &[ColumnMap]) -> Result<()> {
     for map in maps {
         let mut used = false;
         for source in sources
             .iter_mut()
-            .filter(|source| matches!(source.origin, Origin::File { .. }))
+            .filter(|source| matches!(source.origin, Origin::File { .. } | Origin::Arrived { .. }))
         {
             if map
                 .source_name
@@ -494,29 +479,11 @@ impl std::fmt::Debug for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Origin::File { path, .. } => write!(f, "File({})", path.display()),
+            Origin::Arrived { files, .. } => write!(f, "Arrived({files:?})"),
             Origin::Bundled(text) => write!(f, "Bundled({} bytes)", text.len()),
             Origin::Procedural { sampler, n_rows } => {
                 write!(f, "Procedural({sampler:?}, {n_rows:?})")
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_is_named_after_its_file() {
-        for (path, name) in [
-            ("data/alpaca_data.json.zst", "alpaca_data"),
-            ("seed_tasks.JSONL.GZ", "seed_tasks"),
-            ("v1.2.csv", "v1.2"),
-            ("plain", "plain"),
-            (".json", ".json"),
-            ("notes.txt", "notes.txt"),
-        ] {
-            assert_eq!(stem(Path::new(path)), name);
         }
     }
 }

@@ -10,6 +10,7 @@ mod jaccard;
 mod minhash;
 mod rare_prefix;
 mod raw;
+mod repair_mojibake;
 mod sample_id;
 mod seeded_hash;
 mod set_id;
@@ -93,6 +94,7 @@ pub fn functions() -> Vec<ScalarUDF> {
         jaccard::function(),
         minhash::function(),
         rare_prefix::function(),
+        repair_mojibake::function(),
         sample_id::function(),
         seeded_hash::function(),
         set_id::function(),

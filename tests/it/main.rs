@@ -7,11 +7,15 @@ mod delia;
 mod bad_input;
 /// What `data/` promises.
 mod bundled;
+/// Conversations.
+mod chat;
 /// What a build contains: the ratio, the order, every row accounted for.
 mod contract;
 /// The parity tests on a GPU, where there is one.
 #[cfg(feature = "cuda")]
 mod cuda;
+/// Bytes that are not UTF-8, text that was misread, and how much of that is too much.
+mod encodings;
 /// `delia-fit`.
 mod fit;
 /// What happens when something is in the folder already.
@@ -30,10 +34,14 @@ mod queries;
 mod readme;
 /// Real datasets, where `DELIA_REAL_DATA` names their folder.
 mod real_data;
+/// Sources from the network and from standard input.
+mod remote;
 /// A fit that is stopped and goes on, and what its folder keeps when it fails.
 mod resume;
 /// The same recipe gives the same bytes, however it is run.
 mod same_bytes;
+/// A web server for tests.
+mod server;
 /// Every format, compression and column name a source may have.
 mod sources;
 /// `delia-sql`.

@@ -33,7 +33,8 @@ fn the_folder_lists_the_pipeline() {
 fn all_bound() -> Vec<Bound> {
     let near = NearConfig::new(None, None, None, None, None).expect("the defaults");
     vec![
-        queries::normalize(0, Kind::Task),
+        queries::normalize(0, Kind::Task, false),
+        queries::rejects(),
         queries::dedupe_exact(),
         queries::shingles(DedupeOn::Prompt, Shingle::Words(3)),
         queries::frequent_shingles(1, 8, 1),
@@ -47,6 +48,7 @@ fn all_bound() -> Vec<Bound> {
         queries::dropped(),
         queries::held_out(Kind::Task),
         queries::sources(),
+        queries::marks(),
         queries::dropped_by_reason(),
         queries::named_shards(1),
     ]
