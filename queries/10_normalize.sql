@@ -29,9 +29,9 @@ texts AS (
         CASE WHEN is_placeholder(input) THEN '' ELSE coalesce(input, '') END AS input,
         coalesce(output, '') AS output,
         CASE
-            WHEN instruction IS DISTINCT FROM read_instruction
-                OR input IS DISTINCT FROM read_input
-                OR output IS DISTINCT FROM read_output
+            WHEN (instruction IS DISTINCT FROM read_instruction)
+                OR (input IS DISTINCT FROM read_input)
+                OR (output IS DISTINCT FROM read_output)
             THEN concat_ws(' ', marks, 'repaired_mojibake')
             ELSE marks
         END AS marks,
