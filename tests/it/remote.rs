@@ -461,8 +461,17 @@ fn the_files_of_a_split_are_one_source() {
     let scratch = Scratch::new();
     let files = files();
     let hub = hub(&files.base);
+    let arguments = [
+        "--task",
+        "task.jsonl",
+        "--diverse",
+        "hf://datasets/some-owner/words",
+    ];
     let more = ["--hub", &hub.base, "--ratio", "14"];
-    build(&scratch, "hf://datasets/some-owner/words", &more).ok();
+    scratch.file("task.jsonl", samples("task", 3));
+    scratch
+        .run(&mut command(&scratch, &[&arguments[..], &more].concat()))
+        .ok();
     let folder = scratch.path().join("shards");
     let source = source_of(&folder, "words");
     assert_eq!(
