@@ -114,6 +114,65 @@ pub enum Error {
         source: Cause,
     },
 
+    /// A source whose text holds bytes that are not UTF-8, and cannot be cut into records before it is read.
+    #[error(
+        "source `{path}` is broken at line {line}: the byte 0x{byte:02x} at offset {offset} is not UTF-8"
+    )]
+    SourceEncoding {
+        /// The source.
+        path: String,
+        /// From 1.
+        line: u64,
+        /// Bytes before it, in the decompressed text.
+        offset: u64,
+        /// The byte.
+        byte: u8,
+    },
+
+    /// A source in UTF-16.
+    #[error("source `{path}` is UTF-16, text is expected to be UTF-8")]
+    SourceUtf16 {
+        /// The source.
+        path: String,
+    },
+
+    /// A source elsewhere that could not be fetched.
+    #[error("could not fetch `{url}`: {problem}")]
+    Fetch {
+        /// Its address.
+        url: String,
+        /// The server's answer, or why there was none.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+
+    /// A dataset on a hub that has no such configuration or split.
+    #[error("`{dataset}`: {problem}")]
+    HubChoice {
+        /// The dataset as typed.
+        dataset: String,
+        /// What there is.
+        problem: String,
+        /// How to choose.
+        hint: String,
+    },
+
+    /// More unusable records than `--max-rejects` allows.
+    #[error(
+        "{n_rejected} of {n_records} records are unusable, `--max-rejects {limit}` allows fewer: {counts}"
+    )]
+    TooManyRejects {
+        /// As typed.
+        limit: String,
+        /// Unusable records over all sources.
+        n_rejected: u64,
+        /// Records read over all sources.
+        n_records: u64,
+        /// For every source, how many, and why.
+        counts: String,
+    },
+
     /// A source in which no column is known to hold the prompt or the response.
     #[error(
         "source `{path}` has no column for the {missing}; its columns are {}",
@@ -463,6 +522,14 @@ impl Error {
                 "a source is read twice, to hash and to parse it; write it to a file first".to_owned()
             }
             Error::SourceChanging { .. } => "repeat the command when the file is complete".to_owned(),
+            Error::SourceEncoding { .. } => {
+                "`--repair-encoding` reads such bytes as Windows-1252; in JSON Lines only the records that hold them are dropped".to_owned()
+            }
+            Error::SourceUtf16 { path } => format!("convert it: `iconv -f UTF-16 -t UTF-8 {path}`"),
+            Error::Fetch { hint, .. } | Error::HubChoice { hint, .. } => hint.clone(),
+            Error::TooManyRejects { .. } => {
+                "no shard was written; without `--max-rejects` they are dropped, and the table `dropped` shows each with its reason".to_owned()
+            }
             Error::NoColumns { .. } => {
                 "say which columns to read: `--map instruction=COLUMN,output=COLUMN` (and `input=COLUMN`)".to_owned()
             }
@@ -525,6 +592,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Setting { .. } | Error::RecipeSyntax { .. } => 2,
+            Error::TooManyRejects { .. } => 3,
             Error::Interrupted { .. } => 130,
             _ => 1,
         }

@@ -49,6 +49,8 @@ macro_rules! queries {
 queries! {
     /// One row shape from any source.
     Normalize = "10_normalize.sql",
+    /// How many records are unusable.
+    Rejects = "15_rejects.sql",
     /// The first of equal samples stays.
     DedupeExact = "20_dedupe_exact.sql",
     /// How many tokens the samples have.
@@ -91,6 +93,8 @@ queries! {
     HeldOut = "85_held_out.sql",
     /// What became of every source's rows.
     Sources = "90_sources.sql",
+    /// What is counted of every source's rows.
+    Marks = "92_marks.sql",
     /// The pool with what its rows are measured by, and which of them were chosen.
     Compared = "93_compared.sql",
     /// How diverse the pool, a random pick and the chosen rows are.
@@ -187,12 +191,18 @@ fn count(n: u64) -> ScalarValue {
 }
 
 /// `10_normalize.sql` for one source.
-pub fn normalize(source_idx: usize, kind: Kind) -> Bound {
+pub fn normalize(source_idx: usize, kind: Kind, repair_mojibake: bool) -> Bound {
     let parameters = vec![
         ("source_idx", count(source_idx as u64)),
         ("kind", ScalarValue::from(kind.name())),
+        ("repair_mojibake", ScalarValue::from(repair_mojibake)),
     ];
     bound(Query::Normalize, parameters)
+}
+
+/// `15_rejects.sql`
+pub fn rejects() -> Bound {
+    bound(Query::Rejects, vec![])
 }
 
 /// `20_dedupe_exact.sql`
@@ -340,6 +350,11 @@ pub fn held_out(kind: Kind) -> Bound {
 /// `90_sources.sql`
 pub fn sources() -> Bound {
     bound(Query::Sources, vec![])
+}
+
+/// `92_marks.sql`
+pub fn marks() -> Bound {
+    bound(Query::Marks, vec![])
 }
 
 /// `93_compared.sql`

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use delia::commands::build::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 /// A progress line on stderr, if that is a terminal and talk is wanted.
 pub(crate) fn bar(quiet: bool) -> ProgressBar {
@@ -20,6 +20,13 @@ pub(crate) fn bar(quiet: bool) -> ProgressBar {
 /// Shows what the build is doing.
 pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
     match progress {
+        Progress::Fetching(download) => {
+            let of = download
+                .total
+                .map_or(String::new(), |total| format!(" of {}", HumanBytes(total)));
+            let done = HumanBytes(download.done);
+            bar.set_message(format!("fetching {}: {done}{of}", download.url));
+        }
         Progress::Reading(source) => bar.set_message(format!("reading {source}")),
         Progress::Query(query) => bar.set_message(query.to_string()),
         Progress::Writing { done, total } => {

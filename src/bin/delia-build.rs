@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "a binary talks to its user")]
 
+mod access;
 mod build_progress;
 mod engine;
 mod talk;
@@ -64,6 +65,9 @@ struct Arguments {
     json: bool,
 
     #[command(flatten)]
+    access: access::AccessFlags,
+
+    #[command(flatten)]
     flags: engine::EngineFlags,
 }
 
@@ -98,22 +102,29 @@ async fn build(arguments: Arguments, typed: ArgMatches) -> anyhow::Result<()> {
     };
     let bar = build_progress::bar(arguments.flags.general.quiet);
     let engine = arguments.flags.engine();
+    let access = arguments.access.access()?;
+    let show = |progress| build_progress::show(&bar, &progress);
     if arguments.explain || arguments.dry_run {
         let scratch = tempfile::tempdir()?;
         let (scratch, accept) = (scratch.path(), arguments.accept_changed);
-        let show = |progress| build_progress::show(&bar, &progress);
         if arguments.explain {
-            let explanation = explain::explain(&config, accept, &engine, scratch, &show).await;
+            let explanation =
+                explain::explain(&config, accept, &engine, &access, scratch, &show).await;
             bar.finish_and_clear();
             return print(&explanation?, arguments.json, false);
         }
-        let dry_run = explain::dry_run(&config, accept, &engine, scratch, &show).await;
+        let dry_run = explain::dry_run(&config, accept, &engine, &access, scratch, &show).await;
         bar.finish_and_clear();
         return print(&dry_run?, arguments.json, false);
     }
-    let report = build::build(&config, &arguments.out, permissions, &engine, &|progress| {
-        build_progress::show(&bar, &progress)
-    })
+    let report = build::build(
+        &config,
+        &arguments.out,
+        permissions,
+        &engine,
+        &access,
+        &show,
+    )
     .await;
     bar.finish_and_clear();
     print(&report?, arguments.json, arguments.flags.general.quiet)

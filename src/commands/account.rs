@@ -65,6 +65,19 @@ pub(super) async fn source_rows(
         Ok(())
     })
     .await?;
+    let mut marks: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    let query = queries::marks();
+    each_batch(query.plan(session).await?, &query, |batch| {
+        for row in 0..batch.num_rows() {
+            let of_source = marks
+                .entry(text(&batch, "source", row).unwrap_or_default())
+                .or_default();
+            let mark = text(&batch, "mark", row).unwrap_or_default();
+            of_source.insert(mark, number(&batch, "rows", row));
+        }
+        Ok(())
+    })
+    .await?;
     let mut rows = Vec::new();
     let query = queries::sources();
     each_batch(query.plan(session).await?, &query, |batch| {
@@ -85,6 +98,7 @@ pub(super) async fn source_rows(
                 kept: number(&batch, "kept", row),
                 dropped: number(&batch, "dropped", row),
                 dropped_by_reason: by_reason.remove(&source).unwrap_or_default(),
+                marks: marks.remove(&source).unwrap_or_default(),
                 unused: number(&batch, "unused", row),
                 used: number(&batch, "used", row),
                 held_out: number(&batch, "held_out", row),

@@ -18,7 +18,7 @@ use crate::sample::{Kind, shard_schema};
 use crate::shards::{
     FileEntry, Manifest, OutFolder, PLAN, Plan, RECIPE, ShardWriter, State, Versions, shard_name,
 };
-use crate::sources::{self, Source};
+use crate::sources::{self, Access, Download, Source};
 use crate::tables::{Engine, RawTable, lift, session};
 
 use super::account;
@@ -29,6 +29,7 @@ use super::draw::{Draw, Drawn, Pool};
 use super::measure;
 use super::near;
 use super::order::{self, Ordered};
+use super::rejects;
 use super::stages::{Stage, Stages, each_batch, register_columns};
 use super::tokens::{self, Tokens};
 
@@ -41,6 +42,8 @@ const MIN_POOL_PER_HELD_OUT: u64 = 10;
 /// What a build is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// A source elsewhere is on its way.
+    Fetching(Download),
     /// Reading this source.
     Reading(String),
     /// Running this query.
@@ -74,10 +77,12 @@ pub async fn build(
     out: &Path,
     permissions: Permissions,
     engine: &Engine,
+    access: &Access,
     progress: &dyn Fn(Progress),
 ) -> Result<BuildReport> {
     let started = Instant::now();
-    let sources = sources::resolve(config, permissions.accept_changed)?;
+    let fetching = |download| progress(Progress::Fetching(download));
+    let sources = sources::resolve(config, permissions.accept_changed, access, &fetching).await?;
     let folder = OutFolder::lock(out)?;
     let tokens = Tokens::open(config, permissions.accept_changed)?;
     let mut recipe = config.freeze(sources::freeze(&sources, out));
@@ -208,6 +213,7 @@ impl Line<'_> {
         let tasks = self.count_first(Kind::Task).await?;
         let n_tasks = tasks.values().sum();
         if n_tasks == 0 {
+            rejects::check(self.stages.session, self.config.max_rejects).await?;
             let n_read = self.count("normalized", col("kind").eq(lit("task")));
             return Err(Error::NoTasks {
                 n_read: n_read.await?.values().sum(),
@@ -227,6 +233,7 @@ impl Line<'_> {
         })?;
         self.default_rows(wanted)?;
         self.normalize(Kind::Diverse).await?;
+        rejects::check(self.stages.session, self.config.max_rejects).await?;
         let deduped = self.dedupe(&decontamination).await?;
         if let Some(tokens) = &mut self.tokens {
             tokens.count(&self.stages, Kind::Diverse, &deduped).await?;
@@ -304,7 +311,8 @@ impl Line<'_> {
         for source_idx in self.places(kind) {
             let source = &self.sources[source_idx];
             (self.progress)(Progress::Reading(source.name.clone()));
-            let query = queries::normalize(source_idx, kind);
+            let repair_mojibake = self.config.reading.repair_mojibake;
+            let query = queries::normalize(source_idx, kind, repair_mojibake);
             let raw = RawTable::register(self.stages.session, source.clone());
             let raw = raw.map_err(lift(query.query.file()))?;
             let stage = self.stages.run(&query, &[&source.fingerprint()]).await;

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::queries::{self, Explained, Explanations};
 use crate::report::{DryRun, SourceRead};
 use crate::shards::OutFolder;
-use crate::sources;
+use crate::sources::{self, Access};
 use crate::tables::{Engine, session};
 
 use super::account;
@@ -53,10 +53,12 @@ pub async fn explain(
     config: &BuildConfig,
     accept_changed: bool,
     engine: &Engine,
+    access: &Access,
     scratch: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<Explanation> {
-    let (_, mut queries) = rehearse(config, accept_changed, engine, scratch, progress).await?;
+    let (_, mut queries) =
+        rehearse(config, accept_changed, engine, access, scratch, progress).await?;
     // The folder is gone when this is read; what matters is that it is the one for stages.
     let folders = [scratch.canonicalize().ok(), Some(scratch.to_owned())];
     for folder in folders.into_iter().flatten() {
@@ -78,10 +80,11 @@ pub async fn dry_run(
     config: &BuildConfig,
     accept_changed: bool,
     engine: &Engine,
+    access: &Access,
     scratch: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<DryRun> {
-    let (run, _) = rehearse(config, accept_changed, engine, scratch, progress).await?;
+    let (run, _) = rehearse(config, accept_changed, engine, access, scratch, progress).await?;
     Ok(run)
 }
 
@@ -90,10 +93,12 @@ async fn rehearse(
     config: &BuildConfig,
     accept_changed: bool,
     engine: &Engine,
+    access: &Access,
     scratch: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<(DryRun, Vec<Explained>)> {
-    let sources = sources::resolve(config, accept_changed)?;
+    let fetching = |download| progress(Progress::Fetching(download));
+    let sources = sources::resolve(config, accept_changed, access, &fetching).await?;
     let read = sources
         .iter()
         .map(|source| {

@@ -37,6 +37,8 @@ mod pools;
 #[cfg(feature = "build")]
 pub mod prompt;
 #[cfg(feature = "build")]
+mod rejects;
+#[cfg(feature = "build")]
 mod rouge_l;
 #[cfg(feature = "build")]
 pub mod sql;

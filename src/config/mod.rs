@@ -6,10 +6,12 @@
 
 mod fit;
 mod fit_values;
+mod hub;
 mod mix;
 mod near;
 mod overlap;
 mod ratio;
+mod reading;
 mod recipe;
 mod share;
 mod spec;
@@ -22,10 +24,12 @@ use crate::error::{Error, Result};
 
 pub use fit::{FitConfig, FitTable};
 pub use fit_values::{BatchSize, DeviceChoice, Init, LossOn, TooLong};
+pub use hub::HubDataset;
 pub use mix::{Mix, MixFlags, Weight};
 pub use near::{DedupeOn, Near, NearConfig, NearMethod, Shingle};
 pub use overlap::Overlap;
 pub use ratio::{MAX_ROWS, Ratio, RatioError, largest_remainder, largest_remainder_within};
+pub use reading::{MaxRejects, Reading, Turns};
 pub use recipe::{BuildTable, Recipe};
 pub use share::Share;
 pub use spec::{ColumnMap, Role, SourceEntry, SourceSpec};
@@ -96,6 +100,10 @@ pub struct BuildConfig {
     pub special_tokens: Vec<String>,
     /// Columns to read where their names are not recognised.
     pub map: Vec<ColumnMap>,
+    /// How records are read.
+    pub reading: Reading,
+    /// How many records may be unusable.
+    pub max_rejects: MaxRejects,
     /// Tables of the recipe that belong to other commands; they travel with the frozen recipe.
     pub others: OtherTables,
 }
@@ -249,6 +257,12 @@ impl BuildConfig {
                 None => vec![DEFAULT_TASK_SPECIAL_TOKEN.to_owned()],
             },
             map: build.map,
+            reading: Reading {
+                turns: build.turns.unwrap_or_default(),
+                repair_encoding: build.repair_encoding.unwrap_or(false),
+                repair_mojibake: build.repair_mojibake.unwrap_or(false),
+            },
+            max_rejects: build.max_rejects.unwrap_or_default(),
             others: OtherTables { fit, eval },
         };
         config.check()?;
@@ -311,6 +325,10 @@ impl BuildConfig {
                 special_token: Some(self.special_tokens.clone()),
                 overlap_ngram: Some(self.overlap),
                 held_out_diverse: Some(self.held_out_diverse),
+                turns: Some(self.reading.turns),
+                repair_encoding: Some(self.reading.repair_encoding),
+                repair_mojibake: Some(self.reading.repair_mojibake),
+                max_rejects: Some(self.max_rejects),
                 map: self.map.clone(),
                 task: resolved.task,
                 diverse: resolved.diverse,

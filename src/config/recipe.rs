@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 
 use super::fit::DEFAULT_MODEL;
 use super::{
-    BUNDLED_RECIPES, BatchSize, ColumnMap, DedupeOn, Exhausted, FitTable, Near, NearMethod, Order,
-    Overlap, Ratio, Select, Share, Shingle, SourceEntry,
+    BUNDLED_RECIPES, BatchSize, ColumnMap, DedupeOn, Exhausted, FitTable, MaxRejects, Near,
+    NearMethod, Order, Overlap, Ratio, Select, Share, Shingle, SourceEntry, Turns,
 };
 
 /// A recipe as written: every table and every key may be missing, none may be unknown.
@@ -163,6 +163,33 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out_diverse: Option<u64>,
 
+    /// What becomes of a conversation (`messages`, `conversations`) [default: single]
+    ///
+    /// A system message goes before the instruction; earlier turns go into the input as lines `role: text`.
+    #[arg(long, value_enum, help_heading = "Reading sources")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turns: Option<Turns>,
+
+    /// Read bytes that are not UTF-8 as Windows-1252, and count the rows; without it such records are dropped
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Reading sources")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair_encoding: Option<bool>,
+
+    /// Put right texts that were UTF-8 and misread as Windows-1252, such as `cafÃ©`, and count the rows
+    ///
+    /// A text is touched only where all of it can be read back exactly and the result is plausible.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Reading sources")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair_mojibake: Option<bool>,
+
+    /// End without shards, with exit code 3, when more records are unusable: a number over all sources, or a share of each [default: off]
+    ///
+    /// Unusable are records that cannot be read and those without a response or a prompt. Otherwise they are only dropped
+    /// and counted.
+    #[arg(long, value_name = "N|N%|off", help_heading = "Reading sources")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rejects: Option<MaxRejects>,
+
     /// Columns to read where their names are not recognised
     ///
     /// ROLE=COLUMN pairs, the roles being instruction, input and output: `--map instruction=user_query,output=reply`. A
@@ -171,12 +198,14 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub map: Vec<ColumnMap>,
 
-    /// Task samples: files, patterns or `bundled:NAME` [default: bundled:formatted_text]
+    /// Task samples: files, patterns, addresses or `bundled:NAME` [default: bundled:formatted_text]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub task: Vec<SourceEntry>,
 
-    /// Diverse samples: files, patterns or `procedural[:FAMILY,…][@ROWS]` [default: procedural]
+    /// Diverse samples: files, patterns, addresses or `procedural[:FAMILY,…][@ROWS]` [default: procedural]
+    ///
+    /// An address is `http(s)://…`, `hf://datasets/OWNER/NAME[[/CONFIG]/SPLIT]`, or `-` for standard input.
     ///
     /// Files are JSON arrays, JSON Lines, CSV with a header or Parquet, each plain, gzip or zstd. Several sources form one
     /// pool in which each sample is equally likely, unless they have weights.
@@ -272,6 +301,10 @@ impl BuildTable {
             special_token: flags.special_token.or(self.special_token),
             overlap_ngram: flags.overlap_ngram.or(self.overlap_ngram),
             held_out_diverse: flags.held_out_diverse.or(self.held_out_diverse),
+            turns: flags.turns.or(self.turns),
+            repair_encoding: flags.repair_encoding.or(self.repair_encoding),
+            repair_mojibake: flags.repair_mojibake.or(self.repair_mojibake),
+            max_rejects: flags.max_rejects.or(self.max_rejects),
             map: list(flags.map, self.map),
             task: list(flags.task, self.task),
             diverse: list(flags.diverse, self.diverse),

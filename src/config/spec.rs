@@ -8,6 +8,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use url::Url;
+
+use super::hub::{self, HubDataset};
 use super::{MAX_ROWS, Mix, Weight};
 
 /// What a source's name says it is.
@@ -17,6 +20,12 @@ pub enum SourceSpec {
     Files(PathBuf),
     /// `bundled:NAME`: a file that is part of the program.
     Bundled(String),
+    /// `http://…` or `https://…`: a file to download.
+    Web(Url),
+    /// `hf://datasets/…`: a dataset on a hub.
+    Hub(HubDataset),
+    /// `-`: standard input.
+    Stdin,
     /// `procedural[:FAMILY,…][@ROWS]`: the procedural sampler, and `procedural-base…`: its prompts that are kept for base models.
     Procedural {
         /// Whether the rows are those no other build draws.
@@ -29,13 +38,22 @@ pub enum SourceSpec {
 }
 
 impl SourceSpec {
-    /// Reads a source's name. Everything that is not `bundled:…` or `procedural…` is a path.
+    /// Reads a source's name. Everything that is not `bundled:…`, `procedural…`, `http(s)://…`, `hf://…` or `-` is a path.
     ///
     /// # Errors
-    /// A sentence on what is wrong, for a `procedural` with a row count that is no number.
+    /// A sentence on what is wrong, for a `procedural` with a row count that is no number and for an address that is none.
     pub fn parse(text: &str) -> Result<SourceSpec, String> {
         if let Some(name) = text.strip_prefix("bundled:") {
             return Ok(SourceSpec::Bundled(name.to_owned()));
+        }
+        if text == "-" {
+            return Ok(SourceSpec::Stdin);
+        }
+        if text.starts_with(hub::SCHEME) {
+            return HubDataset::parse(text).map(SourceSpec::Hub);
+        }
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return web_address(text).map(SourceSpec::Web);
         }
         let (name, rows) = match text.split_once('@') {
             Some((name, rows)) => (name, Some(rows)),
@@ -73,10 +91,22 @@ impl SourceSpec {
     }
 }
 
+fn web_address(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|problem| format!("`{text}` is no address: {problem}"))?;
+    // Nor is it repeated here: messages end up in logs.
+    if !url.username().is_empty() || url.password().is_some() {
+        let host = url.host_str().unwrap_or_default();
+        return Err(format!(
+            "the address at `{host}` holds a name or password, which would stand in `recipe.toml` and every report; fetch the file first, or pipe it in as `-`"
+        ));
+    }
+    Ok(url)
+}
+
 /// A source as a recipe lists it: its name alone, or a table with what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceEntry {
-    /// Path, pattern, `bundled:NAME` or `procedural…`.
+    /// Path, pattern, `bundled:NAME`, `procedural…`, `http(s)://…`, `hf://datasets/…` or `-`.
     pub path: String,
     /// The name in the `source` column.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -301,6 +331,29 @@ mod tests {
                 .unwrap_err()
                 .contains("`many`")
         );
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_told_by_its_beginning() {
+        let web = SourceSpec::parse("https://example.org/a.jsonl.zst?x=1");
+        assert!(matches!(web, Ok(SourceSpec::Web(url)) if url.path() == "/a.jsonl.zst"));
+        assert!(matches!(
+            SourceSpec::parse("hf://datasets/a/b/test"),
+            Ok(SourceSpec::Hub(_))
+        ));
+        assert_eq!(SourceSpec::parse("-"), Ok(SourceSpec::Stdin));
+        for (text, problem) in [
+            ("http://", "is no address"),
+            ("hf://a", "`hf://datasets/OWNER/NAME`"),
+            (
+                "https://me:secret@example.org/a",
+                "holds a name or password",
+            ),
+        ] {
+            let refused = SourceSpec::parse(text).unwrap_err();
+            assert!(refused.contains(problem), "{refused}");
+            assert!(!refused.contains("secret"), "{refused}");
+        }
     }
 
     #[test]

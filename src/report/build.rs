@@ -1,5 +1,6 @@
 //! The summary of a build.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -105,6 +106,11 @@ impl fmt::Display for BuildReport {
                 grouped(source.overlaps),
             )?;
         }
+        for source in &manifest.sources {
+            for note in marked(&source.marks) {
+                writeln!(f, "note    `{}`: {note}", source.source)?;
+            }
+        }
         if !manifest
             .sources
             .iter()
@@ -153,6 +159,40 @@ impl BuildReport {
         };
         writeln!(f, "stages  {}{rest}", shown.join(", "))
     }
+}
+
+/// What is to be said of a source's rows besides what became of them.
+fn marked(marks: &BTreeMap<String, u64>) -> Vec<String> {
+    let said = |mark: &str, words: &str| {
+        let n_rows = marks.get(mark).filter(|&&n_rows| n_rows > 0)?;
+        Some(format!("{} {words}", grouped(*n_rows)))
+    };
+    let parts = [
+        said(
+            "system_message",
+            "with a system message before the instruction",
+        ),
+        said("tool_message", "from conversations with a tool"),
+        said(
+            "repaired_encoding",
+            "in which bytes were not UTF-8 and were read as Windows-1252",
+        ),
+        said("repaired_mojibake", "in which misread UTF-8 was put right"),
+        match marks.contains_key("turns_left_out") {
+            true => None,
+            false => said("multi_turn", "from conversations of several turns"),
+        },
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    let mut notes = Vec::new();
+    if !parts.is_empty() {
+        notes.push(format!("rows {}", parts.join(", ")));
+    }
+    notes.extend(said(
+        "turns_left_out",
+        "conversations have several turns, of which only the first is used; `--turns all` uses every one",
+    ));
+    notes
 }
 
 /// One line a source: rows in, what each reason took, rows kept and used.

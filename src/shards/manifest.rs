@@ -211,6 +211,10 @@ pub struct SourceRows {
     pub dropped: u64,
     /// Dropped rows by reason.
     pub dropped_by_reason: BTreeMap<String, u64>,
+    /// Rows read, dropped ones included, by what else is to be said of them: `system_message`, `multi_turn`,
+    /// `turns_left_out`, `tool_message`, `repaired_encoding`, `repaired_mojibake`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<String, u64>,
     /// Kept rows that the draw did not need.
     pub unused: u64,
     /// Kept rows that stand in the shards, each counted once.

@@ -1,5 +1,6 @@
 //! CSV with a header, as RFC 4180 has it: quoted commas, quotes and line breaks, CRLF or LF.
 
+use std::borrow::Cow;
 use std::io::BufRead;
 
 use csv::ByteRecord;
@@ -8,6 +9,7 @@ use crate::config::Role;
 use crate::error::Result;
 
 use super::rows::{Record, Rows, Value};
+use super::utf8;
 
 /// Put behind the file: it comes out as a record of its own, unless a quote that nobody closed has swallowed it.
 const END: &str = "\u{1}end of file\u{1}";
@@ -73,11 +75,16 @@ fn push(
     let mut record = Record::default();
     for (nth, (field, role)) in fields.iter().zip(roles).enumerate() {
         let Some(role) = role else { continue };
-        match std::str::from_utf8(field) {
-            Ok(text) => record.set(*role, Value::Text(text.to_owned())),
-            Err(_) => {
-                return rows
-                    .push_unreadable(format!("line {line}: column `{}` is not UTF-8", names[nth]));
+        match utf8::text(field, rows.reading.repair_encoding) {
+            Ok(text) => {
+                record.marks.repaired_encoding |= matches!(text, Cow::Owned(_));
+                record.set(*role, Value::Text(text.into_owned()));
+            }
+            Err(not_utf8) => {
+                return rows.push_unreadable(format!(
+                    "line {line}: in column `{}`, {not_utf8}",
+                    names[nth]
+                ));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! JSON, as an array of objects or as an object a line. An array is read element by element, whatever its size.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::BufRead;
 
@@ -9,8 +10,12 @@ use serde::de::{
 
 use crate::error::Result;
 
+use super::chat;
 use super::columns::Columns;
 use super::rows::{Record, Rows, Value};
+use super::utf8::{self, Account, Utf8Reader};
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Self-Instruct keeps the inputs and outputs of an instruction in a list of this name.
 const INSTANCES: &str = "instances";
@@ -18,11 +23,21 @@ const INSTANCES: &str = "instances";
 /// Column names kept for a complaint; a record with more is not worth listing.
 const NAMES_KEPT: usize = 20;
 
-pub(super) fn read_array(reader: impl BufRead, rows: &mut Rows<'_>) -> Result<()> {
+/// `offset` says how far into the text `reader` begins, here and below.
+pub(super) fn read_array(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>) -> Result<()> {
+    let reader = Utf8Reader::new(reader, offset, rows.reading.repair_encoding);
+    let account = reader.account();
+    let elements = Elements {
+        rows,
+        account: &account,
+    };
     let mut json = serde_json::Deserializer::from_reader(reader);
     let outcome = json
-        .deserialize_seq(Elements { rows })
+        .deserialize_seq(elements)
         .and_then(|()| if rows.is_wanted() { json.end() } else { Ok(()) });
+    if let Some(not_utf8) = account.failure() {
+        return Err(rows.not_utf8(not_utf8));
+    }
     match outcome {
         Err(error) if rows.is_wanted() => {
             Err(rows.broken(&format!("at line {}", error.line()), error))
@@ -31,17 +46,18 @@ pub(super) fn read_array(reader: impl BufRead, rows: &mut Rows<'_>) -> Result<()
     }
 }
 
-pub(super) fn read_lines(reader: impl BufRead, rows: &mut Rows<'_>) -> Result<()> {
-    read_each_line(reader, rows, |_| true)
+pub(super) fn read_lines(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>) -> Result<()> {
+    read_each_line(reader, offset, rows, |_| true)
 }
 
 /// Like [`read_lines`], for a file that only may be JSON Lines: one object printed over many lines is refused at the first.
-pub(super) fn read_objects(reader: impl BufRead, rows: &mut Rows<'_>) -> Result<()> {
-    read_each_line(reader, rows, |error| !error.is_eof())
+pub(super) fn read_objects(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>) -> Result<()> {
+    read_each_line(reader, offset, rows, |error| !error.is_eof())
 }
 
 fn read_each_line(
     mut reader: impl BufRead,
+    mut offset: u64,
     rows: &mut Rows<'_>,
     may_begin_with: fn(&serde_json::Error) -> bool,
 ) -> Result<()> {
@@ -54,18 +70,31 @@ fn read_each_line(
         {
             break;
         }
+        let line_offset = offset;
+        offset += line.len() as u64;
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let mut json = serde_json::Deserializer::from_slice(&line);
+        let place = || format!("line {line_number}");
+        let text = match utf8::text(&line, rows.reading.repair_encoding) {
+            Ok(text) => text,
+            Err(mut not_utf8) => {
+                not_utf8.offset += line_offset;
+                rows.push_unreadable(format!("{}: {not_utf8}", place()));
+                continue;
+            }
+        };
+        let is_repaired = matches!(text, Cow::Owned(_));
+        // One stands wherever a file that began with one was appended to another.
+        let text = text.trim_start_matches(BYTE_ORDER_MARK);
+        let mut json = serde_json::Deserializer::from_str(text);
         let parsed = Element {
             columns: rows.columns,
         }
         .deserialize(&mut json)
         .and_then(|parsed| json.end().map(|()| parsed));
-        let place = || format!("line {line_number}");
         match parsed {
-            Ok(parsed) => parsed.push(rows, place),
+            Ok(parsed) => parsed.push(rows, is_repaired, place),
             Err(error) if rows.n_rows() == 0 && !may_begin_with(&error) => {
                 return Err(rows.no_format());
             }
@@ -81,14 +110,20 @@ fn read_each_line(
 
 /// An element of the array or a line: an object, or what stands in its place.
 enum Parsed {
-    Object { record: Record, names: Vec<String> },
+    Object {
+        record: Box<Record>,
+        names: Vec<String>,
+    },
     Other(&'static str),
 }
 
 impl Parsed {
-    fn push(self, rows: &mut Rows<'_>, place: impl Fn() -> String) {
+    fn push(self, rows: &mut Rows<'_>, is_repaired: bool, place: impl Fn() -> String) {
         match self {
-            Parsed::Object { record, names } => rows.push(&record, || names.clone(), place),
+            Parsed::Object { mut record, names } => {
+                record.marks.repaired_encoding = is_repaired;
+                rows.push(&record, || names.clone(), place);
+            }
             Parsed::Other(found) => {
                 rows.push_unreadable(format!("{}: it is {found}, not an object", place()))
             }
@@ -98,6 +133,7 @@ impl Parsed {
 
 struct Elements<'r, 'a> {
     rows: &'r mut Rows<'a>,
+    account: &'r Account,
 }
 
 impl<'de> Visitor<'de> for Elements<'_, '_> {
@@ -108,11 +144,15 @@ impl<'de> Visitor<'de> for Elements<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> std::result::Result<(), A::Error> {
+        let mut n_repaired = self.account.n_repaired();
         while let Some(parsed) = elements.next_element_seed(Element {
             columns: self.rows.columns,
         })? {
             let record_number = self.rows.n_rows();
-            parsed.push(self.rows, || format!("record {record_number}"));
+            let n_repaired_before = n_repaired;
+            n_repaired = self.account.n_repaired();
+            let is_repaired = n_repaired > n_repaired_before;
+            parsed.push(self.rows, is_repaired, || format!("record {record_number}"));
             if !self.rows.is_wanted() {
                 return Err(A::Error::custom("nobody reads on"));
             }
@@ -175,6 +215,12 @@ impl<'de> Visitor<'de> for Element<'_> {
                 record.instances = object.next_value_seed(Instances {
                     columns: self.columns,
                 })?;
+            } else if chat::is_conversation(&name) {
+                record.conversation = Some(object.next_value()?);
+            } else if name == chat::SYSTEM_COLUMN {
+                if let Value::Text(text) = object.next_value_seed(Text)? {
+                    record.system = Some(text);
+                }
             } else {
                 object.next_value::<IgnoredAny>()?;
             }
@@ -182,7 +228,10 @@ impl<'de> Visitor<'de> for Element<'_> {
                 names.push(name);
             }
         }
-        Ok(Parsed::Object { record, names })
+        Ok(Parsed::Object {
+            record: Box::new(record),
+            names,
+        })
     }
 
     fn visit_str<E>(self, _: &str) -> std::result::Result<Parsed, E> {
@@ -266,7 +315,7 @@ impl<'de> Visitor<'de> for Instances<'_> {
             columns: self.columns,
         })? {
             instances.push(match parsed {
-                Parsed::Object { record, .. } => record,
+                Parsed::Object { record, .. } => *record,
                 Parsed::Other(_) => Record::default(),
             });
         }

@@ -1,4 +1,4 @@
-//! Where samples come from: files, bundled sets, the procedural sampler.
+//! Where samples come from: files, the network, standard input, bundled sets, the procedural sampler.
 //!
 //! [`resolve`] turns what was typed into [`Source`]s with names and hashes; [`Source::read`] streams one as record batches
 //! of [`raw_schema`], one row a record, in the source's order. A record that cannot be used is a row with a `problem`,
@@ -6,14 +6,26 @@
 
 pub mod procedural;
 
+mod access;
 mod bundled;
+mod cache;
+mod chat;
 mod columns;
 mod csv;
+mod download;
+mod elsewhere;
+mod hub;
 mod json;
+mod marks;
+mod names;
 mod open;
 mod parquet;
+mod parquet_chat;
+mod requests;
+mod resolve;
 mod rows;
 mod shape;
+mod utf8;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,15 +34,18 @@ use std::time::SystemTime;
 
 use arrow::array::RecordBatch;
 
-use crate::config::{BuildConfig, ColumnMap, Mix, ResolvedEntries, SourceEntry, SourceSpec};
+use crate::config::{Mix, Reading, ResolvedEntries, SourceEntry};
 use crate::error::{Error, Result};
 use crate::sample::Kind;
 
 use columns::Columns;
-use open::Opened;
-use procedural::{Sampler, UnknownFamily};
+use elsewhere::ArrivedFile;
+use open::Format;
+use procedural::Sampler;
 use rows::Rows;
 
+pub use access::{Access, Download, Token};
+pub use resolve::resolve;
 pub use rows::raw_schema;
 pub use shape::Shape;
 
@@ -50,6 +65,7 @@ pub struct Source {
     /// How much of the draw it gives.
     pub mix: Mix,
     columns: Columns,
+    reading: Reading,
     origin: Origin,
 }
 
@@ -60,37 +76,16 @@ enum Origin {
         path: PathBuf,
         state: FileState,
     },
+    /// What was brought here from elsewhere.
+    Arrived {
+        files: Vec<ArrivedFile>,
+        parent: Option<String>,
+    },
     Bundled(&'static str),
     Procedural {
         sampler: Arc<Sampler>,
         n_rows: Option<u64>,
     },
-}
-
-/// Finds every source a build names, in the order task, diverse, held out, eval, and hashes the files.
-///
-/// With `accept_changed` a file may differ from the hash its recipe entry holds.
-///
-/// # Errors
-/// A missing, empty or twice named file, a pattern without match, an unknown bundled set or family, a changed file, a map
-/// for a source that is not there.
-pub fn resolve(config: &BuildConfig, accept_changed: bool) -> Result<Vec<Source>> {
-    let mut sources = Vec::new();
-    for (kind, entries) in [
-        (Kind::Task, &config.task),
-        (Kind::Diverse, &config.diverse),
-        (Kind::HeldOut, &config.held_out),
-        (Kind::Eval, &config.eval),
-    ] {
-        for entry in entries {
-            let mut found = resolve_entry(config, kind, entry, accept_changed)?;
-            share_mix(&mut found, &sources, entries);
-            sources.extend(found);
-        }
-    }
-    name_apart(&mut sources)?;
-    apply_maps(&mut sources, &config.map)?;
-    Ok(sources)
 }
 
 /// The entries of the frozen recipe, with paths relative to the folder it will stand in.
@@ -117,7 +112,7 @@ impl Source {
     /// [`Error::SourceBroken`] and the like, when the source cannot be read on; [`Error::NoColumns`] and
     /// [`Error::NothingReadable`] at its end, when no record could be used.
     pub fn read(&self, emit: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
-        let mut rows = Rows::new(&self.path, &self.columns, emit);
+        let mut rows = Rows::new(&self.path, &self.columns, self.reading, emit);
         match &self.origin {
             Origin::Procedural { sampler, n_rows } => {
                 for index in 0..n_rows.unwrap_or(0) {
@@ -128,23 +123,42 @@ impl Source {
                 }
                 return rows.finish_generated();
             }
-            Origin::Bundled(text) => json::read_lines(text.as_bytes(), &mut rows)?,
+            Origin::Bundled(text) => json::read_lines(text.as_bytes(), 0, &mut rows)?,
             Origin::File { path, state } => {
-                match open::open(path, &self.path)? {
-                    Opened::JsonArray(reader) => json::read_array(reader, &mut rows)?,
-                    Opened::JsonLines(reader) => json::read_lines(reader, &mut rows)?,
-                    Opened::JsonObjects(reader) => json::read_objects(reader, &mut rows)?,
-                    Opened::Csv { reader, delimiter } => csv::read(reader, delimiter, &mut rows)?,
-                    Opened::Parquet(file) => parquet::read(file, &mut rows)?,
-                }
-                if FileState::of(path)? != *state {
-                    return Err(Error::SourceChanging {
-                        path: self.path.clone(),
-                    });
+                let name = path.to_string_lossy();
+                self.read_file(path, &name, state, &mut rows)?;
+            }
+            Origin::Arrived { files, .. } => {
+                for file in files {
+                    self.read_file(&file.path, &file.name, &file.state, &mut rows)?;
                 }
             }
         }
         rows.finish()
+    }
+
+    fn read_file(
+        &self,
+        path: &Path,
+        name: &str,
+        state: &FileState,
+        rows: &mut Rows<'_>,
+    ) -> Result<()> {
+        let opened = open::open(path, name, &self.path)?;
+        let offset = opened.offset;
+        match opened.format {
+            Format::JsonArray(reader) => json::read_array(reader, offset, rows)?,
+            Format::JsonLines(reader) => json::read_lines(reader, offset, rows)?,
+            Format::JsonObjects(reader) => json::read_objects(reader, offset, rows)?,
+            Format::Csv { reader, delimiter } => csv::read(reader, delimiter, rows)?,
+            Format::Parquet(file) => parquet::read(file, rows)?,
+        }
+        if FileState::of(path)? != *state {
+            return Err(Error::SourceChanging {
+                path: self.path.clone(),
+            });
+        }
+        Ok(())
     }
 
     /// Whether the ratio decides how many rows this source has.
@@ -168,7 +182,7 @@ impl Source {
             Origin::Procedural { sampler, n_rows } => format!("{sampler:?} {n_rows:?}"),
             _ => format!("{:?}", self.blake3),
         };
-        format!("{content} {:?}", self.columns)
+        format!("{content} {:?} {:?}", self.columns, self.reading)
     }
 
     /// The path as the recipe in `folder` writes it: relative to the recipe.
@@ -181,8 +195,10 @@ impl Source {
 
     /// The name of the folder the file is in.
     fn parent(&self) -> Option<String> {
-        let Origin::File { path, .. } = &self.origin else {
-            return None;
+        let path = match &self.origin {
+            Origin::File { path, .. } => path,
+            Origin::Arrived { parent, .. } => return parent.clone(),
+            Origin::Bundled(_) | Origin::Procedural { .. } => return None,
         };
         let path = path.canonicalize().ok()?;
         Some(path.parent()?.file_name()?.to_string_lossy().into_owned())
@@ -196,146 +212,6 @@ impl Source {
             licence: self.licence.clone(),
             mix: self.mix,
         }
-    }
-}
-
-/// The files of one pattern have its weight and its cap together.
-fn share_mix(found: &mut [Source], before: &[Source], entries: &[SourceEntry]) {
-    if found.len() < 2 || !found[0].mix.is_given() || found[0].mix.group.is_some() {
-        return;
-    }
-    let of_entries = entries.iter().filter_map(|entry| entry.mix.group);
-    let taken = before.iter().filter_map(|source| source.mix.group);
-    let group = taken.chain(of_entries).max().map_or(0, |group| group + 1);
-    for source in found {
-        source.mix.group = Some(group);
-    }
-}
-
-fn resolve_entry(
-    config: &BuildConfig,
-    kind: Kind,
-    entry: &SourceEntry,
-    accept_changed: bool,
-) -> Result<Vec<Source>> {
-    let spec = SourceSpec::parse(&entry.path).map_err(|problem| Error::Setting {
-        key: "diverse",
-        problem,
-        hint: "`procedural@100000` draws that many rows".to_owned(),
-    })?;
-    let source = |path: String, stem: &str, blake3, origin| Source {
-        name: entry.name.clone().unwrap_or_else(|| stem.to_owned()),
-        kind,
-        path,
-        blake3,
-        licence: entry.licence.clone(),
-        mix: entry.mix,
-        columns: Columns::for_kind(kind),
-        origin,
-    };
-    match spec {
-        SourceSpec::Bundled(name) => {
-            let text = bundled::text(&name)?;
-            let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
-            unchanged(entry, &entry.path, &hash, accept_changed)?;
-            let mut source = source(entry.path.clone(), &name, Some(hash), Origin::Bundled(text));
-            source
-                .licence
-                .get_or_insert_with(|| bundled::LICENCE.to_owned());
-            Ok(vec![source])
-        }
-        SourceSpec::Procedural {
-            is_for_base_model,
-            families,
-            rows,
-        } => {
-            if rows.is_none() && matches!(kind, Kind::HeldOut | Kind::Eval) {
-                return Err(Error::Setting {
-                    key: if kind == Kind::Eval {
-                        "eval"
-                    } else {
-                        "held-out"
-                    },
-                    problem: format!("`{}` does not say how many rows", entry.path),
-                    hint: format!("`{}@500` draws that many", entry.path),
-                });
-            }
-            let sampler = match is_for_base_model {
-                false => Sampler::new(config.seed, &families),
-                true => Sampler::for_base_model(config.seed, &families),
-            };
-            let sampler = Arc::new(sampler.map_err(unknown_family)?);
-            let origin = Origin::Procedural {
-                sampler,
-                n_rows: rows,
-            };
-            let mut source = source(entry.path.clone(), "procedural", None, origin);
-            source
-                .licence
-                .get_or_insert_with(|| bundled::LICENCE.to_owned());
-            Ok(vec![source])
-        }
-        SourceSpec::Files(pattern) => {
-            let mut sources = Vec::new();
-            for path in matching(&pattern)? {
-                let typed = path.to_string_lossy().into_owned();
-                let state = FileState::of(&path)?;
-                let hash = hash(&path)?;
-                unchanged(entry, &typed, &hash, accept_changed)?;
-                sources.push(source(
-                    typed,
-                    &stem(&path),
-                    Some(hash),
-                    Origin::File { path, state },
-                ));
-            }
-            Ok(sources)
-        }
-    }
-}
-
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
-    if pattern.is_dir() {
-        return Err(Error::SourceFolder {
-            path: pattern.to_owned(),
-        });
-    }
-    let text = pattern.to_string_lossy();
-    if pattern.exists() || !text.contains(['*', '?', '[']) {
-        return Ok(vec![pattern.to_owned()]);
-    }
-    let no_match = || Error::NoMatch {
-        pattern: text.clone().into_owned(),
-    };
-    let matches = glob::glob(&text).map_err(|error| Error::Setting {
-        key: "source",
-        problem: format!("`{text}` is no pattern: {error}"),
-        hint: "`*`, `?`, `[…]` and `**` are special".to_owned(),
-    })?;
-    let mut paths = Vec::new();
-    for path in matches {
-        let path = path.map_err(|error| Error::Read {
-            path: error.path().to_owned(),
-            source: error.into(),
-        })?;
-        if path.is_file() {
-            paths.push(path);
-        }
-    }
-    if paths.is_empty() {
-        Err(no_match())
-    } else {
-        Ok(paths)
-    }
-}
-
-/// Refuses a source that is not the one its recipe was frozen with.
-fn unchanged(entry: &SourceEntry, typed: &str, hash: &str, accept_changed: bool) -> Result<()> {
-    match &entry.blake3 {
-        Some(frozen) if frozen != hash && !accept_changed => Err(Error::SourceChanged {
-            path: typed.to_owned(),
-        }),
-        _ => Ok(()),
     }
 }
 
@@ -369,152 +245,6 @@ fn hash(path: &Path) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// `alpaca_data.json.zst` → `alpaca_data`.
-fn stem(path: &Path) -> String {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let without = |name: &str, endings: &[&str]| {
-        let found = endings.iter().find_map(|ending| {
-            let cut = name
-                .len()
-                .checked_sub(ending.len())
-                .filter(|&cut| cut > 0 && name.is_char_boundary(cut))?;
-            name[cut..]
-                .eq_ignore_ascii_case(ending)
-                .then(|| name[..cut].to_owned())
-        });
-        found.unwrap_or_else(|| name.to_owned())
-    };
-    let unpacked = without(&name, &[".gz", ".zst", ".zstd"]);
-    without(
-        &unpacked,
-        &[".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"],
-    )
-}
-
-/// Gives sources of equal names longer ones: with the parent folder, then with the file's ending too, then as typed.
-fn name_apart(sources: &mut [Source]) -> Result<()> {
-    let places: Vec<_> = sources.iter().map(canonical).collect();
-    for (idx, place) in places.iter().enumerate() {
-        if places[..idx].contains(place) {
-            return Err(Error::SourceTwice {
-                path: sources[idx].path.clone(),
-            });
-        }
-    }
-    for rename in [with_parent, with_ending, as_typed] {
-        for idx in clashes(sources) {
-            sources[idx].name = rename(&sources[idx]);
-        }
-    }
-    match clashes(sources).first() {
-        None => Ok(()),
-        Some(&idx) => Err(Error::Setting {
-            key: "source",
-            problem: format!("two sources are called `{}`", sources[idx].name),
-            hint: "a recipe can give each its own: `{ path = \"…\", name = \"…\" }`".to_owned(),
-        }),
-    }
-}
-
-fn clashes(sources: &[Source]) -> Vec<usize> {
-    let is_clash = |idx: &usize| {
-        sources
-            .iter()
-            .filter(|other| other.name == sources[*idx].name)
-            .count()
-            > 1
-    };
-    (0..sources.len()).filter(is_clash).collect()
-}
-
-fn with_parent(source: &Source) -> String {
-    match source.parent() {
-        Some(parent) => format!("{parent}/{}", source.name),
-        None => source.path.clone(),
-    }
-}
-
-fn with_ending(source: &Source) -> String {
-    let ending = match &source.origin {
-        Origin::File { path, .. } => path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned()),
-        _ => None,
-    };
-    match (source.parent(), ending) {
-        (Some(parent), Some(name)) => format!("{parent}/{name}"),
-        _ => source.path.clone(),
-    }
-}
-
-fn as_typed(source: &Source) -> String {
-    source.path.clone()
-}
-
-fn canonical(source: &Source) -> String {
-    match &source.origin {
-        Origin::File { path, .. } => path
-            .canonicalize()
-            .unwrap_or_else(|_| path.clone())
-            .to_string_lossy()
-            .into_owned(),
-        Origin::Bundled(_) | Origin::Procedural { .. } => source.path.clone(),
-    }
-}
-
-fn apply_maps(sources: &mut [Source], maps: &[ColumnMap]) -> Result<()> {
-    for map in maps {
-        let mut used = false;
-        for source in sources
-            .iter_mut()
-            .filter(|source| matches!(source.origin, Origin::File { .. }))
-        {
-            if map
-                .source_name
-                .as_ref()
-                .is_none_or(|name| *name == source.name)
-            {
-                source.columns.map(&map.columns);
-                used = true;
-            }
-        }
-        if !used {
-            let names: Vec<_> = sources
-                .iter()
-                .map(|source| format!("`{}`", source.name))
-                .collect();
-            return Err(Error::Setting {
-                key: "map",
-                problem: format!("`{map}` is for no file of this build"),
-                hint: format!("the sources are {}", names.join(", ")),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn unknown_family(unknown: UnknownFamily) -> Error {
-    let UnknownFamily { name, nearest } = unknown;
-    let all: Vec<_> = procedural::FAMILIES
-        .iter()
-        .map(|family| family.name)
-        .collect();
-    Error::Setting {
-        key: "diverse",
-        problem: format!("the procedural sampler has no family `{name}`"),
-        hint: match nearest {
-            Some(nearest) => format!(
-                "did you mean `{nearest}`? The families are {}",
-                all.join(", ")
-            ),
-            None => format!("the families are {}", all.join(", ")),
-        },
-    }
-}
-
 pub(crate) fn relative_to(path: &Path, folder: &Path) -> String {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| absolute(path));
@@ -528,29 +258,11 @@ impl std::fmt::Debug for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Origin::File { path, .. } => write!(f, "File({})", path.display()),
+            Origin::Arrived { files, .. } => write!(f, "Arrived({files:?})"),
             Origin::Bundled(text) => write!(f, "Bundled({} bytes)", text.len()),
             Origin::Procedural { sampler, n_rows } => {
                 write!(f, "Procedural({sampler:?}, {n_rows:?})")
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_is_named_after_its_file() {
-        for (path, name) in [
-            ("data/alpaca_data.json.zst", "alpaca_data"),
-            ("seed_tasks.JSONL.GZ", "seed_tasks"),
-            ("v1.2.csv", "v1.2"),
-            ("plain", "plain"),
-            (".json", ".json"),
-            ("notes.txt", "notes.txt"),
-        ] {
-            assert_eq!(stem(Path::new(path)), name);
         }
     }
 }

@@ -15,12 +15,21 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const PARQUET: &[u8] = b"PAR1";
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+const UTF_16: [&[u8]; 2] = [&[0xff, 0xfe], &[0xfe, 0xff]];
 
 /// Decompressed bytes.
 pub(super) type Reader = Box<dyn BufRead>;
 
 /// A source file, ready to be read.
-pub(super) enum Opened {
+pub(super) struct Opened {
+    /// What it holds.
+    pub(super) format: Format,
+    /// Bytes of the text that were passed over: a byte order mark.
+    pub(super) offset: u64,
+}
+
+/// What a source file holds.
+pub(super) enum Format {
     /// `[{…}, {…}]`, however it is printed.
     JsonArray(Reader),
     /// An object a line, as the file's name says.
@@ -38,11 +47,11 @@ pub(super) enum Opened {
     Parquet(File),
 }
 
-/// Opens `path`; `typed` is how messages call it.
+/// Opens `path`; `name` is the file's own name, and `typed` how messages call it.
 ///
 /// # Errors
 /// When it cannot be opened, is empty, is of no known format, or its compression is damaged from the start.
-pub(super) fn open(path: &Path, typed: &str) -> Result<Opened> {
+pub(super) fn open(path: &Path, name: &str, typed: &str) -> Result<Opened> {
     let file = File::open(path).map_err(Error::read(path))?;
     let mut packed = BufReader::with_capacity(BUFFER_BYTES, file);
     let magic = packed.fill_buf().map_err(Error::read(path))?;
@@ -75,41 +84,50 @@ pub(super) fn open(path: &Path, typed: &str) -> Result<Opened> {
         } else {
             File::open(path).map_err(Error::read(path))?
         };
-        return Ok(Opened::Parquet(file));
+        return Ok(Opened {
+            format: Format::Parquet(file),
+            offset: 0,
+        });
     }
+    if UTF_16.iter().any(|mark| start.starts_with(mark)) {
+        return Err(Error::SourceUtf16 {
+            path: typed.to_owned(),
+        });
+    }
+    let mut offset = 0;
     if start.starts_with(BYTE_ORDER_MARK) {
         reader.consume(BYTE_ORDER_MARK.len());
+        offset = BYTE_ORDER_MARK.len() as u64;
     }
     let first = first_visible(&mut reader)
         .map_err(broken)?
         .ok_or_else(|| Error::SourceEmpty {
             path: typed.to_owned(),
         })?;
-    let name = path.to_string_lossy().to_ascii_lowercase();
+    let name = name.to_ascii_lowercase();
     let unpacked_name = name
         .trim_end_matches(".gz")
         .trim_end_matches(".zst")
         .trim_end_matches(".zstd");
-    Ok(
-        match (unpacked_name.rsplit('.').next().unwrap_or_default(), first) {
-            ("csv", _) => Opened::Csv {
-                reader,
-                delimiter: b',',
-            },
-            ("tsv", _) => Opened::Csv {
-                reader,
-                delimiter: b'\t',
-            },
-            (_, b'[') => Opened::JsonArray(reader),
-            ("jsonl" | "ndjson", _) => Opened::JsonLines(reader),
-            (_, b'{') => Opened::JsonObjects(reader),
-            _ => {
-                return Err(Error::SourceFormat {
-                    path: typed.to_owned(),
-                });
-            }
+    let format = match (unpacked_name.rsplit('.').next().unwrap_or_default(), first) {
+        ("csv", _) => Format::Csv {
+            reader,
+            delimiter: b',',
         },
-    )
+        ("tsv", _) => Format::Csv {
+            reader,
+            delimiter: b'\t',
+        },
+        (_, b'[') => Format::JsonArray(reader),
+        ("jsonl" | "ndjson", _) => Format::JsonLines(reader),
+        (_, b'{') => Format::JsonObjects(reader),
+        _ => {
+            return Err(Error::SourceFormat {
+                path: typed.to_owned(),
+            });
+        }
+    };
+    Ok(Opened { format, offset })
 }
 
 /// The first byte that is no white space; it is not consumed.

@@ -12,6 +12,7 @@ use crate::config::Role;
 use crate::error::Result;
 
 use super::rows::{Record, Rows, Value};
+use super::{chat, parquet_chat};
 
 pub(super) fn read(file: File, rows: &mut Rows<'_>) -> Result<()> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)
@@ -23,14 +24,25 @@ pub(super) fn read(file: File, rows: &mut Rows<'_>) -> Result<()> {
         .map(|field| field.name().clone())
         .collect();
     let mut chosen = Vec::new();
-    for role in Role::ALL {
+    let best = |rows: &Rows<'_>, role| {
         let is_usable =
             |idx: usize| rows.columns.needs_text(role) || is_text(schema.field(idx).data_type());
         let candidates = names.iter().enumerate().filter_map(|(idx, name)| {
             let (found, rank) = rows.columns.role(name)?;
             (found == role && is_usable(idx)).then_some((rank, idx))
         });
-        match candidates.min() {
+        candidates.min()
+    };
+    let is_pair = [Role::Instruction, Role::Output]
+        .into_iter()
+        .all(|role| best(rows, role).is_some());
+    if let Some(idx) = names.iter().position(|name| chat::is_conversation(name))
+        && !is_pair
+    {
+        return parquet_chat::read(builder, idx, rows);
+    }
+    for role in Role::ALL {
+        match best(rows, role) {
             Some((_, idx)) => chosen.push((role, idx)),
             None if rows.columns.is_required(role) => return Err(rows.no_column(role, names)),
             None => {}

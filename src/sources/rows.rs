@@ -5,17 +5,23 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use crate::config::Role;
+use serde_json::Value as Json;
+
+use crate::config::{Reading, Role};
 use crate::error::{Cause, Error, Result};
 
+use super::chat;
 use super::columns::{Columns, described};
+use super::marks::Marks;
+use super::utf8::NotUtf8;
 
 /// Rows in a batch …
 const ROWS_PER_BATCH: usize = 1_024;
 /// … unless their texts reach this size first.
 const BYTES_PER_BATCH: usize = 1 << 20;
 
-/// What a source yields: texts as they stand in it, or the problem that makes a record unusable.
+/// What a source yields: texts as they stand in it, or the problem that makes a record unusable; and the names of what is
+/// counted of it.
 pub fn raw_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         let text = |name| Field::new(name, DataType::Utf8, true);
@@ -24,6 +30,7 @@ pub fn raw_schema() -> SchemaRef {
             text("instruction"),
             text("input"),
             text("output"),
+            text("marks"),
             text("problem"),
         ]))
     });
@@ -36,6 +43,11 @@ pub(super) struct Record {
     cells: [Option<Cell>; 3],
     /// Self-Instruct: further records that share this one's instruction.
     pub(super) instances: Option<Vec<Record>>,
+    /// A list of messages.
+    pub(super) conversation: Option<Json>,
+    /// The system message beside it.
+    pub(super) system: Option<String>,
+    pub(super) marks: Marks,
 }
 
 #[derive(Debug)]
@@ -69,6 +81,13 @@ impl Record {
         }
     }
 
+    /// Whether it holds a prompt and a response: then its conversation, if any, only repeats them.
+    fn is_pair(&self) -> bool {
+        [Role::Instruction, Role::Output]
+            .into_iter()
+            .all(|role| self.value(role).is_some_and(|value| *value != Value::Null))
+    }
+
     fn value(&self, role: Role) -> Option<&Value> {
         self.cells[role as usize].as_ref().map(|cell| &cell.value)
     }
@@ -78,9 +97,11 @@ impl Record {
 pub(super) struct Rows<'a> {
     path: &'a str,
     pub(super) columns: &'a Columns,
+    pub(super) reading: Reading,
     emit: &'a mut dyn FnMut(RecordBatch) -> bool,
     wanted: bool,
     texts: [StringBuilder; 3],
+    marks: StringBuilder,
     problems: StringBuilder,
     n_waiting: usize,
     n_rows: u64,
@@ -98,14 +119,17 @@ impl<'a> Rows<'a> {
     pub(super) fn new(
         path: &'a str,
         columns: &'a Columns,
+        reading: Reading,
         emit: &'a mut dyn FnMut(RecordBatch) -> bool,
     ) -> Rows<'a> {
         Rows {
             path,
             columns,
+            reading,
             emit,
             wanted: true,
             texts: Default::default(),
+            marks: StringBuilder::new(),
             problems: StringBuilder::new(),
             n_waiting: 0,
             n_rows: 0,
@@ -131,6 +155,11 @@ impl<'a> Rows<'a> {
         found: impl Fn() -> Vec<String>,
         place: impl Fn() -> String,
     ) {
+        if let Some(conversation) = &record.conversation
+            && !record.is_pair()
+        {
+            return self.push_conversation(conversation, record, place);
+        }
         match &record.instances {
             None => self.push_one(record, None, found, place),
             Some(instances) if instances.is_empty() => {
@@ -144,15 +173,41 @@ impl<'a> Rows<'a> {
         }
     }
 
+    fn push_conversation(
+        &mut self,
+        conversation: &Json,
+        record: &Record,
+        place: impl Fn() -> String,
+    ) {
+        let system = record.system.as_deref();
+        match chat::samples(conversation, system, self.reading.turns) {
+            Err(problem) => self.push_unreadable(format!("{}: {problem}", place())),
+            Ok(samples) => {
+                for sample in samples {
+                    let texts = [&sample.instruction, &sample.input, &sample.output];
+                    let marks = Marks {
+                        repaired_encoding: record.marks.repaired_encoding,
+                        ..sample.marks
+                    };
+                    self.append(texts.map(|text| Some(text.as_str())), marks, None);
+                }
+            }
+        }
+    }
+
     /// A record that cannot be used.
     pub(super) fn push_unreadable(&mut self, problem: String) {
-        self.append([None; 3], Some(&problem));
+        self.append([None; 3], Marks::default(), Some(&problem));
         self.complain(Problem::Other(problem));
     }
 
     /// A generated row. Returns whether to go on.
     pub(super) fn push_pair(&mut self, instruction: &str, input: &str, output: &str) -> bool {
-        self.append([Some(instruction), Some(input), Some(output)], None);
+        self.append(
+            [Some(instruction), Some(input), Some(output)],
+            Marks::default(),
+            None,
+        );
         self.wanted
     }
 
@@ -194,6 +249,16 @@ impl<'a> Rows<'a> {
             path: self.path.to_owned(),
             place,
             source: source.into(),
+        }
+    }
+
+    /// The error for a text that is not UTF-8 and cannot be cut into records before it is read.
+    pub(super) fn not_utf8(&self, not: NotUtf8) -> Error {
+        Error::SourceEncoding {
+            path: self.path.to_owned(),
+            line: not.line,
+            offset: not.offset,
+            byte: not.byte,
         }
     }
 
@@ -240,6 +305,7 @@ impl<'a> Rows<'a> {
         if let Some(role) = missing {
             self.append(
                 [None; 3],
+                Marks::default(),
                 Some(&format!(
                     "{}: it has no column for the {}",
                     place(),
@@ -274,14 +340,16 @@ impl<'a> Rows<'a> {
                 text(Role::Input),
                 text(Role::Output),
             ],
+            parent.unwrap_or(record).marks,
             None,
         );
     }
 
-    fn append(&mut self, texts: [Option<&str>; 3], problem: Option<&str>) {
+    fn append(&mut self, texts: [Option<&str>; 3], marks: Marks, problem: Option<&str>) {
         for (builder, text) in self.texts.iter_mut().zip(texts) {
             builder.append_option(text);
         }
+        self.marks.append_option(marks.text());
         self.problems.append_option(problem);
         self.n_waiting += 1;
         self.n_rows += 1;
@@ -311,6 +379,7 @@ impl<'a> Rows<'a> {
             Arc::new(instruction.finish()),
             Arc::new(input.finish()),
             Arc::new(output.finish()),
+            Arc::new(self.marks.finish()),
             Arc::new(self.problems.finish()),
         ];
         self.n_waiting = 0;

@@ -1,8 +1,10 @@
 //! What a source looks like before it is read.
 
+use std::path::Path;
+
 use crate::error::Result;
 
-use super::open::{Opened, open};
+use super::open::{Format, open};
 use super::{Origin, Source};
 
 /// What is known of a source without reading it.
@@ -30,17 +32,29 @@ impl Source {
                 bytes: Some(text.len() as u64),
             },
             Origin::File { path, state } => Shape {
-                format: match open(path, &self.path)? {
-                    Opened::JsonArray(_) => "JSON array",
-                    Opened::JsonLines(_) | Opened::JsonObjects(_) => "JSON Lines",
-                    Opened::Csv {
-                        delimiter: b',', ..
-                    } => "CSV",
-                    Opened::Csv { .. } => "TSV",
-                    Opened::Parquet(_) => "Parquet",
-                },
+                format: format(path, &path.to_string_lossy(), &self.path)?,
                 bytes: Some(state.n_bytes),
+            },
+            Origin::Arrived { files, .. } => Shape {
+                format: match files.first() {
+                    Some(file) => format(&file.path, &file.name, &self.path)?,
+                    None => "nothing",
+                },
+                bytes: Some(files.iter().map(|file| file.state.n_bytes).sum()),
             },
         })
     }
+}
+
+/// What the file at `path` holds; the other arguments are those of [`open`].
+fn format(path: &Path, name: &str, typed: &str) -> Result<&'static str> {
+    Ok(match open(path, name, typed)?.format {
+        Format::JsonArray(_) => "JSON array",
+        Format::JsonLines(_) | Format::JsonObjects(_) => "JSON Lines",
+        Format::Csv {
+            delimiter: b',', ..
+        } => "CSV",
+        Format::Csv { .. } => "TSV",
+        Format::Parquet(_) => "Parquet",
+    })
 }

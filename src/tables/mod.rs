@@ -22,6 +22,7 @@ mod opening;
 mod random_rows;
 mod rare_prefix;
 mod raw;
+mod repair_mojibake;
 mod rouge_l;
 mod rouge_words;
 mod same_words;
@@ -134,6 +135,7 @@ pub fn functions() -> Vec<ScalarUDF> {
         lead_pair::function(),
         ngrams::function(),
         opening::function(),
+        repair_mojibake::function(),
         rouge_l::function(),
         rouge_words::function(),
         same_words::function(),

@@ -7,6 +7,8 @@ mod delia;
 mod bad_input;
 /// What `data/` promises.
 mod bundled;
+/// Conversations.
+mod chat;
 /// What a build contains: the ratio, the order, every row accounted for.
 mod contract;
 /// The parity tests on a GPU, where there is one.
@@ -16,6 +18,8 @@ mod cuda;
 mod decontaminate;
 /// How diverse a selection is, beside the pool and random rows.
 mod diversity;
+/// Bytes that are not UTF-8, text that was misread, and how much of that is too much.
+mod encodings;
 /// `--explain` and `--dry-run`.
 mod explain;
 /// `delia-fit`.
@@ -42,6 +46,8 @@ mod ratio_tokens;
 mod readme;
 /// Real datasets, where `DELIA_REAL_DATA` names their folder.
 mod real_data;
+/// Sources from the network and from standard input.
+mod remote;
 /// The ready-made reports of `delia-sql`, and its page.
 mod report;
 /// A fit that is stopped and goes on, and what its folder keeps when it fails.
@@ -50,6 +56,8 @@ mod resume;
 mod rouge_l;
 /// The same recipe gives the same bytes, however it is run.
 mod same_bytes;
+/// A web server for tests.
+mod server;
 /// Every format, compression and column name a source may have.
 mod sources;
 /// `delia-sql`.

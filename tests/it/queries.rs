@@ -39,7 +39,8 @@ fn the_folder_lists_the_pipeline() {
 /// Every query with values for its parameters.
 fn all_bound() -> Vec<Bound> {
     vec![
-        queries::normalize(0, Kind::Task),
+        queries::normalize(0, Kind::Task, false),
+        queries::rejects(),
         queries::dedupe_exact(),
         queries::tokens(Kind::Task),
         queries::dedupe_near(DedupeOn::Prompt, Shingle::Words(3)),
@@ -61,6 +62,7 @@ fn all_bound() -> Vec<Bound> {
         queries::dropped(),
         queries::held_out(Kind::Task),
         queries::sources(),
+        queries::marks(),
         queries::compared(0),
         queries::diversity(0),
         queries::plain(Query::Build),

@@ -14,7 +14,7 @@ const TEXTS: [(&str, &str, &str); 3] = [
     ("Keep  the spaces ", " as they are\t", " yes "),
 ];
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).expect("in memory");
     encoder.finish().expect("in memory")

@@ -1,0 +1,272 @@
+//! What was typed becomes sources: patterns are expanded, what is elsewhere is brought here, files are hashed and named.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{BuildConfig, ColumnMap, SourceEntry, SourceSpec};
+use crate::error::{Error, Result};
+use crate::sample::Kind;
+
+use super::access::{Access, Download};
+use super::columns::Columns;
+use super::elsewhere::Elsewhere;
+use super::names::{name_apart, stem};
+use super::procedural::{self, Sampler, UnknownFamily};
+use super::{FileState, Origin, Source, bundled, hash};
+
+/// Finds every source a build names, in the order task, diverse, held out, eval, brings here what is
+/// elsewhere, and hashes the files.
+///
+/// With `accept_changed` a file may differ from the hash its recipe entry holds.
+///
+/// # Errors
+/// A missing, empty or twice named file, a pattern without match, an unknown bundled set or family, a changed file, a map
+/// for a source that is not there, a source that cannot be fetched.
+pub async fn resolve(
+    config: &BuildConfig,
+    accept_changed: bool,
+    access: &Access,
+    progress: &dyn Fn(Download),
+) -> Result<Vec<Source>> {
+    refuse_second_stdin(config)?;
+    let mut sources = Vec::new();
+    for (kind, entries) in [
+        (Kind::Task, &config.task),
+        (Kind::Diverse, &config.diverse),
+        (Kind::HeldOut, &config.held_out),
+        (Kind::Eval, &config.eval),
+    ] {
+        for entry in entries {
+            let found = resolve_entry(config, kind, entry, accept_changed, access, progress);
+            let mut found = found.await?;
+            share_mix(&mut found, &sources, entries);
+            sources.extend(found);
+        }
+    }
+    name_apart(&mut sources)?;
+    apply_maps(&mut sources, &config.map)?;
+    Ok(sources)
+}
+
+/// The files of one pattern have its weight and its cap together.
+fn share_mix(found: &mut [Source], before: &[Source], entries: &[SourceEntry]) {
+    if found.len() < 2 || !found[0].mix.is_given() || found[0].mix.group.is_some() {
+        return;
+    }
+    let of_entries = entries.iter().filter_map(|entry| entry.mix.group);
+    let taken = before.iter().filter_map(|source| source.mix.group);
+    let group = taken.chain(of_entries).max().map_or(0, |group| group + 1);
+    for source in found {
+        source.mix.group = Some(group);
+    }
+}
+
+async fn resolve_entry(
+    config: &BuildConfig,
+    kind: Kind,
+    entry: &SourceEntry,
+    accept_changed: bool,
+    access: &Access,
+    progress: &dyn Fn(Download),
+) -> Result<Vec<Source>> {
+    let spec = SourceSpec::parse(&entry.path).map_err(|problem| Error::Setting {
+        key: "diverse",
+        problem,
+        hint: "`procedural@100000` draws that many rows".to_owned(),
+    })?;
+    let source = |path: String, stem: &str, blake3, origin| Source {
+        name: entry.name.clone().unwrap_or_else(|| stem.to_owned()),
+        kind,
+        path,
+        blake3,
+        licence: entry.licence.clone(),
+        mix: entry.mix,
+        columns: Columns::for_kind(kind),
+        reading: config.reading,
+        origin,
+    };
+    match spec {
+        SourceSpec::Web(_) | SourceSpec::Hub(_) | SourceSpec::Stdin => {
+            let known = entry.blake3.as_deref();
+            let elsewhere = Elsewhere::new(access, progress, known, accept_changed)?;
+            let arrived = elsewhere.bring(&spec, entry.licence.is_some()).await?;
+            unchanged(entry, &arrived.path, &arrived.blake3, accept_changed)?;
+            let origin = Origin::Arrived {
+                files: arrived.files,
+                parent: arrived.parent,
+            };
+            let hash = Some(arrived.blake3);
+            let mut source = source(arrived.path, &arrived.name, hash, origin);
+            source.licence = source.licence.or(arrived.licence);
+            Ok(vec![source])
+        }
+        SourceSpec::Bundled(name) => {
+            let text = bundled::text(&name)?;
+            let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
+            unchanged(entry, &entry.path, &hash, accept_changed)?;
+            let mut source = source(entry.path.clone(), &name, Some(hash), Origin::Bundled(text));
+            source
+                .licence
+                .get_or_insert_with(|| bundled::LICENCE.to_owned());
+            Ok(vec![source])
+        }
+        SourceSpec::Procedural {
+            is_for_base_model,
+            families,
+            rows,
+        } => {
+            if rows.is_none() && matches!(kind, Kind::HeldOut | Kind::Eval) {
+                return Err(Error::Setting {
+                    key: if kind == Kind::Eval {
+                        "eval"
+                    } else {
+                        "held-out"
+                    },
+                    problem: format!("`{}` does not say how many rows", entry.path),
+                    hint: format!("`{}@500` draws that many", entry.path),
+                });
+            }
+            let sampler = match is_for_base_model {
+                false => Sampler::new(config.seed, &families),
+                true => Sampler::for_base_model(config.seed, &families),
+            };
+            let sampler = Arc::new(sampler.map_err(unknown_family)?);
+            let origin = Origin::Procedural {
+                sampler,
+                n_rows: rows,
+            };
+            let mut source = source(entry.path.clone(), "procedural", None, origin);
+            source
+                .licence
+                .get_or_insert_with(|| bundled::LICENCE.to_owned());
+            Ok(vec![source])
+        }
+        SourceSpec::Files(pattern) => {
+            let mut sources = Vec::new();
+            for path in matching(&pattern)? {
+                let typed = path.to_string_lossy().into_owned();
+                let state = FileState::of(&path)?;
+                let hash = hash(&path)?;
+                unchanged(entry, &typed, &hash, accept_changed)?;
+                sources.push(source(
+                    typed,
+                    &stem(&path),
+                    Some(hash),
+                    Origin::File { path, state },
+                ));
+            }
+            Ok(sources)
+        }
+    }
+}
+
+/// Standard input can be read once.
+fn refuse_second_stdin(config: &BuildConfig) -> Result<()> {
+    let entries = config
+        .task
+        .iter()
+        .chain(&config.diverse)
+        .chain(&config.held_out)
+        .chain(&config.eval);
+    match entries.filter(|entry| entry.path == "-").nth(1) {
+        None => Ok(()),
+        Some(entry) => Err(Error::SourceTwice {
+            path: entry.path.clone(),
+        }),
+    }
+}
+
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+    if pattern.is_dir() {
+        return Err(Error::SourceFolder {
+            path: pattern.to_owned(),
+        });
+    }
+    let text = pattern.to_string_lossy();
+    if pattern.exists() || !text.contains(['*', '?', '[']) {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let no_match = || Error::NoMatch {
+        pattern: text.clone().into_owned(),
+    };
+    let matches = glob::glob(&text).map_err(|error| Error::Setting {
+        key: "source",
+        problem: format!("`{text}` is no pattern: {error}"),
+        hint: "`*`, `?`, `[…]` and `**` are special".to_owned(),
+    })?;
+    let mut paths = Vec::new();
+    for path in matches {
+        let path = path.map_err(|error| Error::Read {
+            path: error.path().to_owned(),
+            source: error.into(),
+        })?;
+        if path.is_file() {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        Err(no_match())
+    } else {
+        Ok(paths)
+    }
+}
+
+/// Refuses a source that is not the one its recipe was frozen with.
+fn unchanged(entry: &SourceEntry, typed: &str, hash: &str, accept_changed: bool) -> Result<()> {
+    match &entry.blake3 {
+        Some(frozen) if frozen != hash && !accept_changed => Err(Error::SourceChanged {
+            path: typed.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn apply_maps(sources: &mut [Source], maps: &[ColumnMap]) -> Result<()> {
+    for map in maps {
+        let mut used = false;
+        for source in sources
+            .iter_mut()
+            .filter(|source| matches!(source.origin, Origin::File { .. } | Origin::Arrived { .. }))
+        {
+            if map
+                .source_name
+                .as_ref()
+                .is_none_or(|name| *name == source.name)
+            {
+                source.columns.map(&map.columns);
+                used = true;
+            }
+        }
+        if !used {
+            let names: Vec<_> = sources
+                .iter()
+                .map(|source| format!("`{}`", source.name))
+                .collect();
+            return Err(Error::Setting {
+                key: "map",
+                problem: format!("`{map}` is for no file of this build"),
+                hint: format!("the sources are {}", names.join(", ")),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn unknown_family(unknown: UnknownFamily) -> Error {
+    let UnknownFamily { name, nearest } = unknown;
+    let all: Vec<_> = procedural::FAMILIES
+        .iter()
+        .map(|family| family.name)
+        .collect();
+    Error::Setting {
+        key: "diverse",
+        problem: format!("the procedural sampler has no family `{name}`"),
+        hint: match nearest {
+            Some(nearest) => format!(
+                "did you mean `{nearest}`? The families are {}",
+                all.join(", ")
+            ),
+            None => format!("the families are {}", all.join(", ")),
+        },
+    }
+}
