@@ -114,21 +114,6 @@ pub enum Error {
         source: Cause,
     },
 
-    /// A source whose text holds bytes that are not UTF-8, and cannot be cut into records before it is read.
-    #[error(
-        "source `{path}` is broken at line {line}: the byte 0x{byte:02x} at offset {offset} is not UTF-8"
-    )]
-    SourceEncoding {
-        /// The source.
-        path: String,
-        /// From 1.
-        line: u64,
-        /// Bytes before it, in the decompressed text.
-        offset: u64,
-        /// The byte.
-        byte: u8,
-    },
-
     /// A source in UTF-16.
     #[error("source `{path}` is UTF-16, text is expected to be UTF-8")]
     SourceUtf16 {
@@ -522,9 +507,6 @@ impl Error {
                 "a source is read twice, to hash and to parse it; write it to a file first".to_owned()
             }
             Error::SourceChanging { .. } => "repeat the command when the file is complete".to_owned(),
-            Error::SourceEncoding { .. } => {
-                "`--repair-encoding` reads such bytes as Windows-1252; in JSON Lines only the records that hold them are dropped".to_owned()
-            }
             Error::SourceUtf16 { path } => format!("convert it: `iconv -f UTF-16 -t UTF-8 {path}`"),
             Error::Fetch { hint, .. } | Error::HubChoice { hint, .. } => hint.clone(),
             Error::TooManyRejects { .. } => {

@@ -1,19 +1,19 @@
-//! JSON, as an array of objects or as an object a line. An array is read element by element, whatever its size.
+//! JSON, as an array of objects or as an object a line. Either is parsed record by record, whatever its size.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::BufRead;
+use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+use std::io::{self, BufRead};
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::error::Result;
 
 use super::chat;
 use super::columns::Columns;
+use super::elements::{Element, Elements, End};
 use super::rows::{Record, Rows, Value};
-use super::utf8::{self, Account, Utf8Reader};
+use super::utf8::{self, NotUtf8};
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -25,25 +25,69 @@ const NAMES_KEPT: usize = 20;
 
 /// `offset` says how far into the text `reader` begins, here and below.
 pub(super) fn read_array(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>) -> Result<()> {
-    let reader = Utf8Reader::new(reader, offset, rows.reading.repair_encoding);
-    let account = reader.account();
-    let elements = Elements {
-        rows,
-        account: &account,
-    };
-    let mut json = serde_json::Deserializer::from_reader(reader);
-    let outcome = json
-        .deserialize_seq(elements)
-        .and_then(|()| if rows.is_wanted() { json.end() } else { Ok(()) });
-    if let Some(not_utf8) = account.failure() {
-        return Err(rows.not_utf8(not_utf8));
-    }
-    match outcome {
-        Err(error) if rows.is_wanted() => {
-            Err(rows.broken(&format!("at line {}", error.line()), error))
+    let mut elements = Elements::new(reader, offset);
+    let mut is_first = true;
+    loop {
+        let line = elements.line();
+        let element = elements.next();
+        let element = element.map_err(|error| rows.broken(&format!("at line {line}"), error))?;
+        if !rows.is_wanted() {
+            return Ok(());
         }
-        _ => Ok(()),
+        let is_empty_array = is_first && element.bytes.is_empty() && element.end == End::Bracket;
+        if !is_empty_array {
+            push_element(&element, rows)?;
+        }
+        is_first = false;
+        let broken = |problem: io::Error| Err(rows.broken(&format!("at line {line}"), problem));
+        match element.end {
+            End::Comma => {}
+            End::Bracket => break,
+            End::Nothing => {
+                return broken(io::Error::new(UnexpectedEof, "EOF inside the array"));
+            }
+            End::More => return broken(io::Error::other("a record is longer than 256 MiB")),
+        }
     }
+    let line = elements.line();
+    match elements.is_at_end() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(rows.broken(&format!("at line {line}"), "more follows the array")),
+        Err(error) => Err(rows.broken(&format!("at line {line}"), error)),
+    }
+}
+
+fn push_element(element: &Element<'_>, rows: &mut Rows<'_>) -> Result<()> {
+    let record_number = rows.n_rows();
+    match parse(element.bytes, rows) {
+        Ok(parsed) => parsed.push(rows, || format!("record {record_number}")),
+        Err(Unparsed::NotUtf8(mut not_utf8)) => {
+            let before = &element.bytes[..not_utf8.offset as usize];
+            let line = element.line + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            not_utf8.offset += element.offset;
+            rows.push_unreadable(format!("line {line}: {not_utf8}"));
+        }
+        // An element that is no JSON may have been cut in the wrong places, and so may those after it.
+        Err(Unparsed::Json(error)) => {
+            let line = element.line + (error.line() as u64).saturating_sub(1);
+            let place = format!("at line {line}");
+            // The parser counted from the element on.
+            let shown = error.to_string();
+            let problem = shown
+                .split(" at line ")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            return Err(rows.broken(
+                &place,
+                match error.is_eof() {
+                    true => io::Error::new(UnexpectedEof, problem),
+                    false => io::Error::new(InvalidData, problem),
+                },
+            ));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn read_lines(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>) -> Result<()> {
@@ -76,29 +120,16 @@ fn read_each_line(
             continue;
         }
         let place = || format!("line {line_number}");
-        let text = match utf8::text(&line, rows.reading.repair_encoding) {
-            Ok(text) => text,
-            Err(mut not_utf8) => {
+        match parse(&line, rows) {
+            Ok(parsed) => parsed.push(rows, place),
+            Err(Unparsed::NotUtf8(mut not_utf8)) => {
                 not_utf8.offset += line_offset;
                 rows.push_unreadable(format!("{}: {not_utf8}", place()));
-                continue;
             }
-        };
-        let is_repaired = matches!(text, Cow::Owned(_));
-        // One stands wherever a file that began with one was appended to another.
-        let text = text.trim_start_matches(BYTE_ORDER_MARK);
-        let mut json = serde_json::Deserializer::from_str(text);
-        let parsed = Element {
-            columns: rows.columns,
-        }
-        .deserialize(&mut json)
-        .and_then(|parsed| json.end().map(|()| parsed));
-        match parsed {
-            Ok(parsed) => parsed.push(rows, is_repaired, place),
-            Err(error) if rows.n_rows() == 0 && !may_begin_with(&error) => {
+            Err(Unparsed::Json(error)) if rows.n_rows() == 0 && !may_begin_with(&error) => {
                 return Err(rows.no_format());
             }
-            Err(error) => {
+            Err(Unparsed::Json(error)) => {
                 // The parser saw this line alone.
                 let problem = error.to_string().replace("at line 1 column", "at column");
                 rows.push_unreadable(format!("{}: {problem}", place()));
@@ -106,6 +137,31 @@ fn read_each_line(
         }
     }
     Ok(())
+}
+
+/// Why a text is no JSON.
+enum Unparsed {
+    NotUtf8(NotUtf8),
+    Json(serde_json::Error),
+}
+
+fn parse(bytes: &[u8], rows: &Rows<'_>) -> std::result::Result<Parsed, Unparsed> {
+    let text = utf8::text(bytes, rows.reading.repair_encoding).map_err(Unparsed::NotUtf8)?;
+    let is_repaired = matches!(text, Cow::Owned(_));
+    // One stands wherever a file that began with one was appended to another.
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
+    let mut json = serde_json::Deserializer::from_str(text);
+    let record = RecordSeed {
+        columns: rows.columns,
+    };
+    let mut parsed = record
+        .deserialize(&mut json)
+        .and_then(|parsed| json.end().map(|()| parsed))
+        .map_err(Unparsed::Json)?;
+    if let Parsed::Object { record, .. } = &mut parsed {
+        record.marks.repaired_encoding = is_repaired;
+    }
+    Ok(parsed)
 }
 
 /// An element of the array or a line: an object, or what stands in its place.
@@ -118,54 +174,21 @@ enum Parsed {
 }
 
 impl Parsed {
-    fn push(self, rows: &mut Rows<'_>, is_repaired: bool, place: impl Fn() -> String) {
+    fn push(self, rows: &mut Rows<'_>, place: impl Fn() -> String) {
         match self {
-            Parsed::Object { mut record, names } => {
-                record.marks.repaired_encoding = is_repaired;
-                rows.push(&record, || names.clone(), place);
-            }
+            Parsed::Object { record, names } => rows.push(&record, || names.clone(), place),
             Parsed::Other(found) => {
-                rows.push_unreadable(format!("{}: it is {found}, not an object", place()))
+                rows.push_unreadable(format!("{}: it is {found}, not an object", place()));
             }
         }
     }
 }
 
-struct Elements<'r, 'a> {
-    rows: &'r mut Rows<'a>,
-    account: &'r Account,
-}
-
-impl<'de> Visitor<'de> for Elements<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of objects")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> std::result::Result<(), A::Error> {
-        let mut n_repaired = self.account.n_repaired();
-        while let Some(parsed) = elements.next_element_seed(Element {
-            columns: self.rows.columns,
-        })? {
-            let record_number = self.rows.n_rows();
-            let n_repaired_before = n_repaired;
-            n_repaired = self.account.n_repaired();
-            let is_repaired = n_repaired > n_repaired_before;
-            parsed.push(self.rows, is_repaired, || format!("record {record_number}"));
-            if !self.rows.is_wanted() {
-                return Err(A::Error::custom("nobody reads on"));
-            }
-        }
-        Ok(())
-    }
-}
-
-struct Element<'c> {
+struct RecordSeed<'c> {
     columns: &'c Columns,
 }
 
-impl<'de> DeserializeSeed<'de> for Element<'_> {
+impl<'de> DeserializeSeed<'de> for RecordSeed<'_> {
     type Value = Parsed;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> std::result::Result<Parsed, D::Error> {
@@ -198,7 +221,7 @@ macro_rules! other_values {
     };
 }
 
-impl<'de> Visitor<'de> for Element<'_> {
+impl<'de> Visitor<'de> for RecordSeed<'_> {
     type Value = Parsed;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -311,7 +334,7 @@ impl<'de> Visitor<'de> for Instances<'_> {
         mut list: A,
     ) -> std::result::Result<Self::Value, A::Error> {
         let mut instances = Vec::new();
-        while let Some(parsed) = list.next_element_seed(Element {
+        while let Some(parsed) = list.next_element_seed(RecordSeed {
             columns: self.columns,
         })? {
             instances.push(match parsed {

@@ -13,6 +13,7 @@ mod chat;
 mod columns;
 mod csv;
 mod download;
+mod elements;
 mod elsewhere;
 mod hub;
 mod json;

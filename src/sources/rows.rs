@@ -13,7 +13,6 @@ use crate::error::{Cause, Error, Result};
 use super::chat;
 use super::columns::{Columns, described};
 use super::marks::Marks;
-use super::utf8::NotUtf8;
 
 /// Rows in a batch …
 const ROWS_PER_BATCH: usize = 1_024;
@@ -249,16 +248,6 @@ impl<'a> Rows<'a> {
             path: self.path.to_owned(),
             place,
             source: source.into(),
-        }
-    }
-
-    /// The error for a text that is not UTF-8 and cannot be cut into records before it is read.
-    pub(super) fn not_utf8(&self, not: NotUtf8) -> Error {
-        Error::SourceEncoding {
-            path: self.path.to_owned(),
-            line: not.line,
-            offset: not.offset,
-            byte: not.byte,
         }
     }
 

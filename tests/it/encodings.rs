@@ -42,10 +42,12 @@ fn a_line_that_is_not_utf_8_is_dropped_with_line_and_offset() {
     scratch.file("mixed.jsonl", &text);
     scratch.file("mixed.jsonl.gz", crate::sources::gzip(&text));
     scratch.file("marked.jsonl", [b"\xef\xbb\xbf", &text[..]].concat());
+    scratch.file("array.json", three(b"[", b"\n,", b"]"));
     for (name, offset) in [
         ("mixed.jsonl", offset),
         ("mixed.jsonl.gz", offset),
         ("marked.jsonl", offset + 3),
+        ("array.json", offset + 2),
     ] {
         let rows = built_from(&scratch, name, &[]);
         assert_eq!(outputs(&rows), [(0, "café"), (2, "crème")], "{name}");
@@ -96,26 +98,8 @@ fn bytes_of_windows_1252_are_read_as_such_and_counted() {
 }
 
 #[test]
-fn a_file_that_cannot_be_cut_into_records_before_it_is_read_is_refused() {
+fn utf_16_is_refused() {
     let scratch = Scratch::new();
-    let text = three(b"[\n", b",\n", b"\n]");
-    let offset = text
-        .iter()
-        .position(|&byte| byte == 0xe9)
-        .expect("it is there");
-    scratch.file("array.json", &text);
-    let refused = format!(
-        "source `array.json` is broken at line 3: the byte 0xe9 at offset {offset} is not UTF-8"
-    );
-    scratch
-        .build(&["--task", "array.json", "--ratio", "0"])
-        .fails(
-            1,
-            &[
-                &refused,
-                "hint: `--repair-encoding` reads such bytes as Windows-1252",
-            ],
-        );
     let utf_16: Vec<u8> = "\u{feff}{\"a\": 1}"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
