@@ -16,15 +16,14 @@ WITH kept AS (
     LEFT ANTI JOIN contaminated
         ON contaminated.source_idx = deduped.source_idx AND contaminated.source_row = deduped.source_row
     WHERE kind = 'diverse' AND first_source_idx = source_idx AND first_source_row = source_row
+),
+set_aside AS (
+    SELECT source_idx, source_row
+    FROM kept
+    ORDER BY sample_id
+    LIMIT CAST($n_rows AS BIGINT)
 )
-SELECT
-    source_idx,
-    source_row,
-    sample_id,
-    -- The frame says ROWS because the default, RANGE, is not defined over binary columns.
-    CAST(row_number() OVER (
-        ORDER BY sample_id
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS BIGINT) <= CAST($n_rows AS BIGINT) AS held_out
-FROM kept
-ORDER BY source_idx, source_row;
+SELECT kept.source_idx, kept.source_row, sample_id, set_aside.source_row IS NOT NULL AS held_out
+FROM set_aside
+RIGHT JOIN kept ON kept.source_idx = set_aside.source_idx AND kept.source_row = set_aside.source_row
+ORDER BY kept.source_idx, kept.source_row;

@@ -137,6 +137,15 @@ SELECT
     source_idx,
     source_row,
     CASE WHEN kind = 'task' OR $order = 'strict' THEN task_row END AS task_row,
-    CAST(row_number() OVER (PARTITION BY sample_id ORDER BY position) AS BIGINT) - 1 AS repeat
+    -- Numbered within its equals: a window with a partition for every sample would cost several times as much.
+    CAST(
+        row_number() OVER (
+            ORDER BY sample_id, position
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) - rank() OVER (
+            ORDER BY sample_id
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS BIGINT
+    ) AS repeat
 FROM placed
 ORDER BY position;

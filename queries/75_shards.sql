@@ -1,4 +1,4 @@
--- The stream itself: every position with its texts. Text is touched here for the first time since 10_normalize.
+-- The stream itself: every position with its texts.
 --
 -- in   ordered(position, kind, source_idx, source_row, task_row, repeat)
 --      normalized(source_idx, source_row, sample_id, instruction, input, output, …)
