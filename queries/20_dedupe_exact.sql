@@ -27,8 +27,8 @@ copies AS (
         source_row,
         first_value(source_idx) OVER equals AS first_source_idx,
         first_value(source_row) OVER equals AS first_source_row
-    FROM usable
-    JOIN repeated ON repeated.sample_id = usable.sample_id
+    FROM repeated
+    JOIN usable ON usable.sample_id = repeated.sample_id
     WINDOW equals AS (PARTITION BY usable.sample_id ORDER BY source_idx, source_row)
 )
 SELECT

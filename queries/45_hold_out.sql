@@ -9,13 +9,20 @@
 -- An id is a hash, so the smallest ids are a random choice that no seed moves: builds over the same files are measured on
 -- the same rows, whatever their seed, ratio and order. What a generator yields depends on the seed and, unless its rows are
 -- fixed, on the ratio; so does what is held out of it.
-WITH kept AS (
-    SELECT deduped.source_idx, deduped.source_row, sample_id
+WITH firsts AS (
+    SELECT source_idx, source_row, sample_id
     FROM deduped
-    LEFT ANTI JOIN near ON near.source_idx = deduped.source_idx AND near.source_row = deduped.source_row
-    LEFT ANTI JOIN contaminated
-        ON contaminated.source_idx = deduped.source_idx AND contaminated.source_row = deduped.source_row
     WHERE kind = 'diverse' AND first_source_idx = source_idx AND first_source_row = source_row
+),
+kept AS (
+    SELECT unlike.source_idx, unlike.source_row, sample_id
+    FROM contaminated
+    RIGHT ANTI JOIN (
+        SELECT firsts.source_idx, firsts.source_row, sample_id
+        FROM near
+        RIGHT ANTI JOIN firsts ON near.source_idx = firsts.source_idx AND near.source_row = firsts.source_row
+    ) AS unlike
+        ON contaminated.source_idx = unlike.source_idx AND contaminated.source_row = unlike.source_row
 ),
 set_aside AS (
     SELECT source_idx, source_row

@@ -32,8 +32,8 @@ hashed AS (
         kind,
         opening,
         seeded_hash(sample_id, 'draw', round, CAST($seed AS BIGINT UNSIGNED)) AS hash
-    FROM pool
-    JOIN rounds ON rounds.source_idx = pool.source_idx
+    FROM rounds
+    JOIN pool ON pool.source_idx = rounds.source_idx
     LEFT JOIN kinds ON kinds.source_idx = pool.source_idx AND kinds.source_row = pool.source_row
     WHERE NOT held_out
 ),

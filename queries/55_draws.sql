@@ -17,8 +17,8 @@ WITH dues AS (
         ranked.round,
         n_before,
         (nth - first_nth + 0.5) / n_draws AS due
-    FROM ranked
-    JOIN allotment ON allotment.source_idx = ranked.source_idx AND allotment.round = ranked.round
+    FROM allotment
+    JOIN ranked ON ranked.source_idx = allotment.source_idx AND ranked.round = allotment.round
     WHERE nth >= first_nth AND nth < first_nth + n_draws
 )
 SELECT

@@ -101,8 +101,8 @@ dealt AS (
             PARTITION BY slots.pass, slots.source_idx
             ORDER BY seeded_hash(sample_id, 'deal', occurrence, CAST($seed AS BIGINT UNSIGNED)), sample_id, occurrence
         ) AS BIGINT) - 1 AS nth
-    FROM slots
-    LEFT JOIN dealing ON dealing.pass = slots.pass AND dealing.source_idx = slots.source_idx
+    FROM dealing
+    RIGHT JOIN slots ON slots.pass = dealing.pass AND slots.source_idx = dealing.source_idx
 ),
 keyed AS (
     SELECT

@@ -17,8 +17,8 @@ SELECT
     instruction,
     input,
     output
-FROM ordered
+FROM sources
+JOIN ordered ON ordered.source_idx = sources.source_idx
 JOIN normalized ON normalized.source_idx = ordered.source_idx AND normalized.source_row = ordered.source_row
-JOIN sources ON sources.source_idx = ordered.source_idx
 WHERE position >= CAST($first_position AS BIGINT)
 ORDER BY position;

@@ -46,17 +46,21 @@ WITH losses AS (
     UNION ALL
     SELECT source_idx, source_row, 40 AS query, reason, kept_source_idx, kept_row, similarity, matched
     FROM contaminated
+),
+evidence AS (
+    SELECT losses.*, keepers.name AS kept_source
+    FROM sources AS keepers
+    RIGHT JOIN losses ON losses.kept_source_idx = keepers.source_idx
 )
 SELECT
     sources.name AS source,
     source_row,
     CAST(query AS INT) AS query,
     reason,
-    keepers.name AS kept_source,
+    kept_source,
     kept_row,
     similarity,
     matched
-FROM losses
-JOIN sources ON sources.source_idx = losses.source_idx
-LEFT JOIN sources AS keepers ON keepers.source_idx = losses.kept_source_idx
-ORDER BY losses.source_idx, source_row;
+FROM sources
+JOIN evidence ON evidence.source_idx = sources.source_idx
+ORDER BY evidence.source_idx, source_row;

@@ -3,8 +3,8 @@
 -- in   normalized(source_idx, reason, …), deduped(…), near(source_idx, …), contaminated(source_idx, …)
 --      overlaps(source_idx, kind, source_row, …), pool(…, held_out)
 --      ordered(source_idx, repeat, …)
---      sources(source_idx, name, path, kind, blake3, licence, weight)
--- out  source, path, kind, blake3, licence, weight, rows_in, kept, dropped, unused, used, held_out, repeats, overlaps
+--      sources(source_idx, name, path, kind, blake3, licence, weight, requested_rows)
+-- out  source, path, kind, blake3, licence, weight, requested_rows, rows_in, kept, dropped, unused, used, held_out, repeats, overlaps
 --      `overlaps` counts the task rows among the kept that share words in a row with a row measured on
 WITH records AS (
     SELECT source_idx, count(*) AS rows_in, count(reason) AS n_rejected
@@ -72,6 +72,7 @@ SELECT
     blake3,
     licence,
     weight,
+    requested_rows,
     CAST(rows_in AS BIGINT UNSIGNED) AS rows_in,
     CAST(kept AS BIGINT UNSIGNED) AS kept,
     CAST(dropped AS BIGINT UNSIGNED) AS dropped,

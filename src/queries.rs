@@ -1,4 +1,6 @@
 //! The pipeline: one variant for each `queries/*.sql`, in the order in which they run, with its parameters.
+//!
+//! The engine holds the left side of a join in memory and streams the right one, so the side with few rows stands first.
 
 mod explained;
 

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,11 +10,15 @@ import time
 Used = collections.namedtuple("Used", "cpu wall peak error")
 
 
-def run(command):
-    """CPU seconds and peak megabytes of a command."""
+def run(command, until=None):
+    """CPU seconds and peak megabytes of a command, or of a command that is killed when `until` is true."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while until is not None and not until() and os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.002)
+    if until is not None:
+        process.kill()
     _, status, used = os.wait4(process.pid, 0)
-    if status != 0:
+    if status != (signal.SIGKILL if until else 0):
         sys.exit(f"{command[0]} failed")
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 

@@ -1,9 +1,9 @@
 -- The mix: what every source was asked for, and what it gave.
 --
--- in   shards(kind, source, repeat, …), sources(source, kind, kept, weight, …), build(requested_rows, …)
+-- in   shards(kind, source, repeat, …), sources(source, kind, kept, requested_rows, …), build(passes, …)
 -- out  kind, source, requested, rows, difference, share_requested, share, samples, repeats, times_used
---      shares are of all rows of the kind; a diverse source is asked for its weight in the diverse rows that the ratio asks
---      for, a task source for all of its rows
+--      shares are of all rows of the kind; a diverse source is asked for what its weight asks for, were there neither caps
+--      nor ends of pools (null where the ratio counts tokens), a task source for all of its rows in every pass
 WITH given AS (
     SELECT
         kind,
@@ -18,10 +18,10 @@ asked AS (
     SELECT
         sources.kind,
         sources.source,
-        CASE WHEN sources.kind = 'task' THEN CAST(kept AS DOUBLE) ELSE coalesce(weight, 0) * requested_rows END AS requested
+        CASE WHEN sources.kind = 'task' THEN kept * passes ELSE sources.requested_rows END AS requested
     FROM sources
     CROSS JOIN build
-    WHERE sources.kind <> 'held_out'
+    WHERE sources.kind IN ('task', 'diverse')
 ),
 both AS (
     SELECT
@@ -37,10 +37,10 @@ both AS (
 SELECT
     kind,
     source,
-    round(requested, 1) AS requested,
+    requested,
     rows,
-    round(rows - requested, 1) AS difference,
-    round(requested / nullif(sum(requested) OVER (PARTITION BY kind), 0), 4) AS share_requested,
+    CAST(rows AS BIGINT) - CAST(requested AS BIGINT) AS difference,
+    round(CAST(requested AS DOUBLE) / nullif(sum(requested) OVER (PARTITION BY kind), 0), 4) AS share_requested,
     round(CAST(rows AS DOUBLE) / nullif(sum(rows) OVER (PARTITION BY kind), 0), 4) AS share,
     samples,
     repeats,

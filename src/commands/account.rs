@@ -54,7 +54,7 @@ pub(super) async fn source_rows(
     register(session, "dropped", &[folder.join(DROPPED)]).await?;
     let mut by_reason: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     let query = queries::dropped_by_reason();
-    each_batch(query.plan(session).await?, &query, |batch| {
+    each_batch(session, query.plan(session).await?, &query, |batch| {
         for row in 0..batch.num_rows() {
             let of_source = by_reason
                 .entry(text(&batch, "source", row).unwrap_or_default())
@@ -67,7 +67,7 @@ pub(super) async fn source_rows(
     .await?;
     let mut marks: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     let query = queries::marks();
-    each_batch(query.plan(session).await?, &query, |batch| {
+    each_batch(session, query.plan(session).await?, &query, |batch| {
         for row in 0..batch.num_rows() {
             let of_source = marks
                 .entry(text(&batch, "source", row).unwrap_or_default())
@@ -80,7 +80,7 @@ pub(super) async fn source_rows(
     .await?;
     let mut rows = Vec::new();
     let query = queries::sources();
-    each_batch(query.plan(session).await?, &query, |batch| {
+    each_batch(session, query.plan(session).await?, &query, |batch| {
         for row in 0..batch.num_rows() {
             let source = text(&batch, "source", row).unwrap_or_default();
             rows.push(SourceRows {

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
+};
 
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{Expr, SessionContext, col, lit};
@@ -203,7 +205,7 @@ impl Line<'_> {
     /// Everything before the first shard: reads, cleans, draws and orders. Leaves the tables `normalized`, `deduped`, `pool`,
     /// `ordered` and `sources`.
     pub(super) async fn draw(&mut self) -> Result<Stream> {
-        self.register_sources(&BTreeMap::new())?;
+        self.register_sources(None)?;
         // The task rows first: how many are left decides how many diverse rows are due.
         for kind in [Kind::Task, Kind::HeldOut, Kind::Eval] {
             self.normalize(kind).await?;
@@ -273,7 +275,7 @@ impl Line<'_> {
             self.progress,
         )
         .await?;
-        self.register_sources(&weights(&drawn))?;
+        self.register_sources(Some(&drawn))?;
         let tokens = match &self.tokens {
             None => None,
             Some(_) => Some(TokenSums {
@@ -431,7 +433,7 @@ impl Line<'_> {
             ShardWriter::resume(folder.path(), &folder.stages().join("shards.jsonl"), plan)?;
         let query = queries::shards(writer.next_position());
         let rows = query.plan(self.stages.session).await?;
-        each_batch(rows, &query, |batch| {
+        each_batch(self.stages.session, rows, &query, |batch| {
             let checked = RecordBatch::try_new(shard_schema(), batch.columns().to_vec());
             writer.push(&checked.map_err(|error| lift(query.query.file())(error.into()))?)?;
             (self.progress)(Progress::Writing {
@@ -520,11 +522,20 @@ impl Line<'_> {
         Ok(counts)
     }
 
-    fn register_sources(&self, weights: &BTreeMap<usize, f64>) -> Result<()> {
+    /// Makes the table `sources`, with what was drawn from each once that is known.
+    fn register_sources(&self, drawn: Option<&Drawn>) -> Result<()> {
+        let (weights, requested) = match drawn {
+            None => Default::default(),
+            Some(drawn) => (
+                weights(drawn),
+                requested_rows(drawn, self.config.ratio_unit),
+            ),
+        };
+        let of_each = 0..self.sources.len();
         let texts = |text: &dyn Fn(&Source) -> Option<String>| -> ArrayRef {
             Arc::new(self.sources.iter().map(text).collect::<StringArray>())
         };
-        let columns: [(&str, ArrayRef); 7] = [
+        let columns: [(&str, ArrayRef); 8] = [
             (
                 "source_idx",
                 Arc::new(Int64Array::from_iter_values(0..self.sources.len() as i64)),
@@ -537,13 +548,32 @@ impl Line<'_> {
             (
                 "weight",
                 Arc::new(
-                    (0..self.sources.len())
+                    of_each
+                        .clone()
                         .map(|idx| weights.get(&idx).copied())
                         .collect::<Float64Array>(),
                 ),
             ),
+            (
+                "requested_rows",
+                Arc::new(
+                    of_each
+                        .map(|idx| requested.get(&idx).copied())
+                        .collect::<UInt64Array>(),
+                ),
+            ),
         ];
         register_columns(self.stages.session, "sources", columns)
+    }
+}
+
+/// The rows that the weight of each diverse source asks of it, where the ratio is in rows.
+fn requested_rows(drawn: &Drawn, unit: Unit) -> BTreeMap<usize, u64> {
+    match unit {
+        Unit::Rows => (drawn.sources.iter())
+            .map(|source| (source.source_idx, source.requested))
+            .collect(),
+        Unit::Tokens => BTreeMap::new(),
     }
 }
 

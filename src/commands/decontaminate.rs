@@ -13,7 +13,7 @@ use crate::tables::{NgramFilter, lift, ngram_filter};
 
 use super::build::Progress;
 use super::near;
-use super::stages::{Stage, Stages, each_batch};
+use super::stages::{Stage, Stages};
 
 /// The rows measured on, ready to be compared with, and what was found so far.
 ///
@@ -55,13 +55,11 @@ impl Decontamination {
                 .register("held_out_ngrams", std::slice::from_ref(&stage))
                 .await?;
             let mut filter = NgramFilter::default();
-            let rows = stages.session.table("held_out_ngrams").await;
-            each_batch(rows.map_err(lift("held_out_ngrams"))?, &query, |batch| {
+            for batch in stages.read(&stage)? {
+                let batch = batch?;
                 let ngrams = batch["ngram"].as_string::<i32>();
                 filter.extend(ngram_filter(ngrams.iter().flatten()));
-                Ok(())
-            })
-            .await?;
+            }
             begun.filter = filter.into_blocks();
             begun.inputs.push(stage.key);
         }

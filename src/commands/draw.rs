@@ -190,20 +190,25 @@ impl Draw<'_> {
             .collect();
         let query = queries::draw_tokens();
         (self.progress)(Progress::Query(query.query.file()));
-        each_batch(query.plan(self.stages.session).await?, &query, |batch| {
-            let number = |column: &str| batch[column].as_primitive::<Int64Type>();
-            for (&source_idx, &n_tokens) in number("source_idx")
-                .values()
-                .iter()
-                .zip(number("n_tokens").values())
-            {
-                let nth = places
+        each_batch(
+            self.stages.session,
+            query.plan(self.stages.session).await?,
+            &query,
+            |batch| {
+                let number = |column: &str| batch[column].as_primitive::<Int64Type>();
+                for (&source_idx, &n_tokens) in number("source_idx")
+                    .values()
                     .iter()
-                    .position(|place| place.0 == source_idx as usize);
-                walks[nth.expect("ranked sources are those of the pool")].draw(n_tokens as u64);
-            }
-            Ok(())
-        })
+                    .zip(number("n_tokens").values())
+                {
+                    let nth = places
+                        .iter()
+                        .position(|place| place.0 == source_idx as usize);
+                    walks[nth.expect("ranked sources are those of the pool")].draw(n_tokens as u64);
+                }
+                Ok(())
+            },
+        )
         .await?;
         Ok(walks.into_iter().map(Nearest::draws).collect())
     }

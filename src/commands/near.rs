@@ -83,10 +83,15 @@ async fn rarest(
     let n_sampled = MIN_SAMPLED.max(stages.n_rows(sets)? / ROWS_PER_SAMPLED);
     let query = queries::frequent_pieces(n_sampled, FREQUENT_ROWS, MOST_FREQUENT);
     let mut pieces = Vec::new();
-    each_batch(query.plan(stages.session).await?, &query, |batch| {
-        pieces.extend(batch["piece"].as_primitive::<UInt64Type>().values());
-        Ok(())
-    })
+    each_batch(
+        stages.session,
+        query.plan(stages.session).await?,
+        &query,
+        |batch| {
+            pieces.extend(batch["piece"].as_primitive::<UInt64Type>().values());
+            Ok(())
+        },
+    )
     .await?;
     Ok(RarePrefix::new(threshold, pieces))
 }

@@ -66,7 +66,7 @@ pub(super) async fn check(session: &SessionContext, most: MaxRejects) -> Result<
 async fn count(session: &SessionContext) -> Result<Vec<Rejects>> {
     let mut sources: Vec<Rejects> = Vec::new();
     let query = queries::rejects();
-    each_batch(query.plan(session).await?, &query, |batch| {
+    each_batch(session, query.plan(session).await?, &query, |batch| {
         let names = batch["source"].as_string::<i32>();
         let reasons = batch["reason"].as_string::<i32>();
         let rows_in = batch["rows_in"].as_primitive::<UInt64Type>();

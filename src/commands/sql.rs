@@ -80,7 +80,7 @@ fn register_manifest(session: &SessionContext, manifest: &Manifest) -> Result<()
         .filter_map(|shard_idx| manifest.files.get(&shard_name(shard_idx)))
         .map(|shard| shard.bytes)
         .sum();
-    let columns: [(&str, ArrayRef); 14] = [
+    let columns: [(&str, ArrayRef); 15] = [
         ("rows", number(plan.rows)),
         ("task_rows", number(plan.task_rows)),
         ("diverse_rows", number(plan.diverse_rows)),
@@ -90,6 +90,7 @@ fn register_manifest(session: &SessionContext, manifest: &Manifest) -> Result<()
             Arc::new(Float64Array::from(vec![ratio.achieved])),
         ),
         ("iterations", number(ratio.iterations.into())),
+        ("passes", number(ratio.passes.into())),
         (
             "requested_rows",
             Arc::new(UInt64Array::from(vec![ratio.requested_rows])),

@@ -18,7 +18,7 @@ use url::Url;
 use crate::error::{Error, Result};
 use crate::queries::Bound;
 use crate::shards::{FileEntry, FileWriter, Use};
-use crate::tables::lift;
+use crate::tables::{join_by_sorting, lift};
 
 /// The stage files of one build.
 pub(super) struct Stages<'a> {
@@ -196,18 +196,43 @@ pub(super) async fn write(
     let plan = bound.plan(session).await?;
     let schema = Arc::clone(plan.schema().inner());
     let mut file = FileWriter::create(path, &schema, used_as)?;
-    each_batch(plan, bound, |batch| file.push(batch)).await?;
+    each_batch(session, plan, bound, |batch| file.push(batch)).await?;
     file.finish()
 }
 
-/// Streams the rows of a planned query, in order.
+/// Streams the rows of a planned query, in order. A join that does not fit into memory is done again by sorting.
 ///
 /// # Errors
 /// When the query fails, or the receiver.
 pub(super) async fn each_batch(
+    session: &SessionContext,
     plan: DataFrame,
     bound: &Bound,
     mut receive: impl FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let logical = plan.logical_plan().clone();
+    let mut n_received = 0;
+    let mut count = |batch| {
+        n_received += 1;
+        receive(batch)
+    };
+    match stream(plan, bound, &mut count).await {
+        Err(Error::MemoryLimit { .. }) if n_received == 0 && join_by_sorting(session) => {
+            stream(
+                DataFrame::new(session.state(), logical),
+                bound,
+                &mut receive,
+            )
+            .await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn stream(
+    plan: DataFrame,
+    bound: &Bound,
+    receive: &mut impl FnMut(RecordBatch) -> Result<()>,
 ) -> Result<()> {
     let query = bound.query.file();
     let mut batches = plan.execute_stream().await.map_err(lift(query))?;

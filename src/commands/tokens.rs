@@ -130,15 +130,20 @@ impl Tokens {
 /// When the query fails.
 pub(super) async fn by_source(stages: &Stages<'_>, query: &Bound) -> Result<BTreeMap<usize, u64>> {
     let mut sums = BTreeMap::new();
-    each_batch(query.plan(stages.session).await?, query, |batch| {
-        let number = |column: &str| batch[column].as_primitive::<Int64Type>();
-        let pairs = number("source_idx")
-            .values()
-            .iter()
-            .zip(number("n_tokens").values());
-        sums.extend(pairs.map(|(&idx, &n)| (idx as usize, n as u64)));
-        Ok(())
-    })
+    each_batch(
+        stages.session,
+        query.plan(stages.session).await?,
+        query,
+        |batch| {
+            let number = |column: &str| batch[column].as_primitive::<Int64Type>();
+            let pairs = number("source_idx")
+                .values()
+                .iter()
+                .zip(number("n_tokens").values());
+            sums.extend(pairs.map(|(&idx, &n)| (idx as usize, n as u64)));
+            Ok(())
+        },
+    )
     .await?;
     Ok(sums)
 }

@@ -215,6 +215,10 @@ impl Visitor for Search<'_> {
         let function = match expr {
             Expr::Function(function) => function,
             Expr::Cast { data_type, .. } => return sized_type(data_type),
+            Expr::SimilarTo { .. } => {
+                let hint = "LIKE has them; `~` takes a regular expression, which is what would be taken here";
+                return refuse(true, "the `%` and `_` of SIMILAR TO", hint);
+            }
             _ => return ControlFlow::Continue(()),
         };
         let Function {

@@ -124,6 +124,17 @@ pub fn session(engine: &Engine, scratch: &Path) -> Result<SessionContext> {
     Ok(context)
 }
 
+/// From now on the session joins by sorting both sides, which can go to disk, instead of holding one of them in memory.
+/// Returns whether that is new.
+pub fn join_by_sorting(session: &SessionContext) -> bool {
+    let state = session.state_ref();
+    let mut state = state.write();
+    let options = state.config_mut().options_mut();
+    // The engine has no such join for a single partition.
+    options.execution.target_partitions = options.execution.target_partitions.max(2);
+    std::mem::replace(&mut options.optimizer.prefer_hash_join, false)
+}
+
 /// The SQL functions of our own.
 pub fn functions() -> Vec<ScalarUDF> {
     vec![

@@ -111,6 +111,17 @@ fn a_source_that_may_not_repeat_stops_the_build_or_is_topped_up() {
         ),
         (Some(103), Some(60))
     );
+    let report = scratch.sql(&["shards", "--report", "mix", "--json"]).ok();
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let small = report["sources"].as_array().and_then(|sources| {
+        let named = |source: &&serde_json::Value| source["source"] == "small";
+        sources.iter().find(named)
+    });
+    let small = small.expect("it gave rows");
+    assert_eq!(
+        (&small["requested"], &small["rows"], &small["difference"]),
+        (&103.into(), &60.into(), &json!(-43))
+    );
 }
 
 #[test]

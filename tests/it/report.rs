@@ -162,7 +162,7 @@ fn the_mix_adds_up() {
         .sum();
     assert_eq!(rows, 57);
     assert!(
-        sources.iter().all(|source| source["difference"] == 0.0),
+        sources.iter().all(|source| source["difference"] == 0),
         "{sources:?}"
     );
     assert_eq!(

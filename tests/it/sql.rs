@@ -224,6 +224,10 @@ fn what_the_engine_would_ignore_is_refused() {
         ),
         ("SELECT position FROM shards SAMPLE 0.1", "TABLESAMPLE"),
         (
+            "SELECT position FROM shards WHERE kind NOT SIMILAR TO 't%'",
+            "the `%` and `_` of SIMILAR TO",
+        ),
+        (
             "SELECT position FROM shards CONNECT BY position = 1",
             "CONNECT BY",
         ),

@@ -48,16 +48,21 @@ async fn compare(stages: &Stages<'_>, config: &NearConfig, threshold: f64) -> Re
     let mut places: Vec<(i64, u64)> = Vec::new();
     let mut is_task = Vec::new();
     let mut batches = Vec::new();
-    each_batch(query.plan(stages.session).await?, &query, |batch| {
-        let sources = batch["source_idx"].as_primitive::<Int64Type>();
-        let rows = batch["source_row"].as_primitive::<UInt64Type>();
-        let of_rows = sources.values().iter().zip(rows.values());
-        places.extend(of_rows.map(|(&source, &row)| (source, row)));
-        let kinds = batch["kind"].as_string::<i32>().iter();
-        is_task.extend(kinds.map(|kind| kind == Some(Kind::Task.name())));
-        batches.push(Arc::clone(&batch["words"]));
-        Ok(())
-    })
+    each_batch(
+        stages.session,
+        query.plan(stages.session).await?,
+        &query,
+        |batch| {
+            let sources = batch["source_idx"].as_primitive::<Int64Type>();
+            let rows = batch["source_row"].as_primitive::<UInt64Type>();
+            let of_rows = sources.values().iter().zip(rows.values());
+            places.extend(of_rows.map(|(&source, &row)| (source, row)));
+            let kinds = batch["kind"].as_string::<i32>().iter();
+            is_task.extend(kinds.map(|kind| kind == Some(Kind::Task.name())));
+            batches.push(Arc::clone(&batch["words"]));
+            Ok(())
+        },
+    )
     .await?;
     let texts = Texts::new(batches.iter().flat_map(|batch| {
         let batch = batch.as_string::<i32>();
