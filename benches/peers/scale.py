@@ -3,7 +3,7 @@
     python benches/peers/scale.py ROWS… [--limit 1GB] [--near-limit 4GB] [--near-up-to ROWS]
 
 A procedural row has 143 bytes of text, so 14,000,000 rows are 2 GB. For every number of rows, delia-build first writes that many
-procedural rows to one file, and their text is counted. Then, from this file, each tool drops exact duplicates, keeps the first, shuffles by a seeded hash and writes zstd Parquet in row groups of 2,048.
+procedural rows to one file, some of them twice in place of those that are equal, and their text is counted. Then, from this file, each tool drops exact duplicates, keeps the first, shuffles by a seeded hash and writes zstd Parquet in row groups of 2,048.
 All have two threads; delia-build and DuckDB the memory limit, Polars has none to set. DuckDB runs twice: as one would write it
 (DISTINCT ON the three texts), and by a hash of them, as delia-build does. The second table is delia-build alone, near-duplicates on and off.
 A tool that fails is said to.
@@ -65,7 +65,8 @@ def generate(n_rows, folder):
     """A file with so many procedural rows, and the bytes of their text."""
     shards = os.path.join(folder, "generated")
     shutil.rmtree(shards, ignore_errors=True)
-    build = ["delia-build", "--quiet", "--ratio", str(n_rows // 100), "--held-out-diverse", "0", "--near", "off"]
+    build = ["delia-build", "--quiet", "--diverse", f"procedural@{n_rows}", "--ratio", str(n_rows // 100)]
+    build += ["--held-out-diverse", "0", "--near", "off"]
     run = used([*build, "--rows-per-shard", str(n_rows + 1000), "--out", shards])
     if run.error:
         sys.exit(run.error)

@@ -260,3 +260,45 @@ pub(super) fn register_columns<const N: usize>(
     });
     registered.map(drop).map_err(lift(table))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+    use crate::queries;
+    use crate::tables::{Engine, session};
+
+    #[tokio::test]
+    async fn a_join_that_does_not_fit_into_memory_is_done_by_sorting() {
+        const N_ROWS: i64 = 400_000;
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = Engine {
+            threads: 1,
+            batch_rows: 2_048,
+            memory_bytes: 8 << 20,
+            temp_dir: None,
+        };
+        let session = session(&engine, folder.path()).expect("a session");
+        for table in ["one", "other"] {
+            let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..N_ROWS));
+            register_columns(&session, table, [("n", numbers)]).expect("a table");
+        }
+        let sql = "SELECT sum(one.n) AS total FROM one JOIN other ON other.n = one.n";
+        let query = queries::sources();
+        for is_hashed in [true, false] {
+            let options = session.copied_config();
+            assert_eq!(options.options().optimizer.prefer_hash_join, is_hashed);
+            let mut totals = Vec::new();
+            let plan = session.sql(sql).await.expect("a plan");
+            each_batch(&session, plan, &query, |batch| {
+                totals.push(batch["total"].as_primitive::<Int64Type>().value(0));
+                Ok(())
+            })
+            .await
+            .expect("it fits when sorted");
+            assert_eq!(totals, [N_ROWS * (N_ROWS - 1) / 2]);
+        }
+    }
+}

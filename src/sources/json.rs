@@ -59,6 +59,10 @@ pub(super) fn read_array(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>)
 
 fn push_element(element: &Element<'_>, rows: &mut Rows<'_>) -> Result<()> {
     let record_number = rows.n_rows();
+    if element.bytes.is_empty() && element.end != End::Nothing {
+        let place = format!("at line {}", element.line);
+        return Err(rows.broken(&place, "a comma with nothing on one of its sides"));
+    }
     match parse(element.bytes, rows) {
         Ok(parsed) => parsed.push(rows, || format!("record {record_number}")),
         Err(Unparsed::NotUtf8(mut not_utf8)) => {

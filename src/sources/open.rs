@@ -1,4 +1,5 @@
-//! A file is opened by what it holds: gzip and zstd by their first bytes, then JSON, CSV or Parquet.
+//! A file is opened by what it holds: gzip and zstd by their first bytes, then JSON, CSV or Parquet. CSV is told by the
+//! ending of the name, or by its first line where there is none.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
@@ -121,11 +122,15 @@ pub(super) fn open(path: &Path, name: &str, typed: &str) -> Result<Opened> {
         (_, b'[') => Format::JsonArray(reader),
         ("jsonl" | "ndjson", _) => Format::JsonLines(reader),
         (_, b'{') => Format::JsonObjects(reader),
-        _ => {
-            return Err(Error::SourceFormat {
-                path: typed.to_owned(),
-            });
-        }
+        // Standard input and many an address have no ending.
+        _ => match delimiter(&mut reader).filter(|_| !unpacked_name.contains('.')) {
+            Some(delimiter) => Format::Csv { reader, delimiter },
+            None => {
+                return Err(Error::SourceFormat {
+                    path: typed.to_owned(),
+                });
+            }
+        },
     };
     Ok(Opened { format, offset })
 }
@@ -146,6 +151,12 @@ fn first_visible(reader: &mut Reader) -> io::Result<Option<u8>> {
             }
         }
     }
+}
+
+/// What separates the fields of a first line that could be a CSV header; nothing is consumed.
+fn delimiter(reader: &mut Reader) -> Option<u8> {
+    let line = reader.fill_buf().ok()?.split(|&byte| byte == b'\n').next()?;
+    [b'\t', b','].into_iter().find(|byte| line.contains(byte))
 }
 
 /// Parquet is read from its end, so a compressed one is unpacked into a file without a name.

@@ -81,12 +81,7 @@ pub(super) fn read(file: File, rows: &mut Rows<'_>) -> Result<()> {
                 };
                 record.set((*role, 0), value);
             }
-            let record_number = rows.n_rows();
-            rows.push(
-                &record,
-                || names.clone(),
-                || format!("record {record_number}"),
-            );
+            rows.push_numbered(&record, &names);
         }
         if !rows.is_wanted() {
             break;

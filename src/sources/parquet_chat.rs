@@ -55,12 +55,7 @@ pub(super) fn read(
             let conversation = fields.remove(&names[conversation_idx]);
             record.conversation = Some(conversation.unwrap_or(Json::Null));
             record.system = system;
-            let record_number = rows.n_rows();
-            rows.push(
-                &record,
-                || names.clone(),
-                || format!("record {record_number}"),
-            );
+            rows.push_numbered(&record, &names);
         }
         if !rows.is_wanted() {
             break;

@@ -172,6 +172,12 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// The same for a record whose place is its number.
+    pub(super) fn push_numbered(&mut self, record: &Record, found: &[String]) {
+        let number = self.n_rows;
+        self.push(record, || found.to_vec(), || format!("record {number}"));
+    }
+
     fn push_conversation(
         &mut self,
         conversation: &Json,

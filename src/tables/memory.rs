@@ -13,6 +13,9 @@ use datafusion::execution::memory_pool::{
 /// Limits are named in steps of this: nobody types bytes.
 const STEP: usize = 1_000_000;
 
+/// One in so many bytes of a limit is left for what is held without asking: batches on their way, buffers, fragments.
+const SPARE: usize = 5;
+
 /// The engine's fair pool, whose refusals name a limit.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -28,7 +31,7 @@ impl Memory {
     /// At most so many bytes.
     pub(super) fn new(limit: usize) -> Memory {
         Memory {
-            pool: FairSpillPool::new(limit),
+            pool: FairSpillPool::new(limit - limit / SPARE),
             limit,
             n_spilling: AtomicUsize::new(0),
             n_fixed: AtomicUsize::new(0),
@@ -37,14 +40,15 @@ impl Memory {
 
     /// The least limit under which this request would have been granted.
     fn enough_for(&self, reservation: &MemoryReservation, additional: usize) -> usize {
-        if reservation.consumer().can_spill() {
+        let bytes = if reservation.consumer().can_spill() {
             // Everybody gets an equal share of what the others have not fixed.
             let n_shares = self.n_spilling.load(Ordering::Relaxed).max(1);
             let wanted = (reservation.size() + additional).saturating_mul(n_shares);
             wanted.saturating_add(self.n_fixed.load(Ordering::Relaxed))
         } else {
             self.pool.reserved().saturating_add(additional)
-        }
+        };
+        bytes.saturating_mul(SPARE).div_ceil(SPARE - 1)
     }
 }
 
@@ -135,18 +139,18 @@ mod tests {
     fn a_refusal_names_the_least_limit_that_would_do() {
         let refused = refusal(64 * STEP).expect("it is too much");
         assert!(
-            refused.contains("needs a memory limit of 100.0 MB, and has 64.0 MB"),
+            refused.contains("needs a memory limit of 125.0 MB, and has 64.0 MB"),
             "{refused}"
         );
-        assert!(refusal(100 * STEP - 2).is_some());
-        assert_eq!(refusal(100 * STEP), None);
+        assert!(refusal(125 * STEP - 3).is_some());
+        assert_eq!(refusal(125 * STEP), None);
     }
 
     #[test]
     fn what_is_given_back_can_be_had_again() {
         let pool = pool(10 * STEP);
         let join = MemoryConsumer::new("join").register(&pool);
-        join.try_grow(8 * STEP).expect("there is room");
+        join.try_grow(6 * STEP).expect("there is room");
         assert!(join.try_grow(4 * STEP).is_err());
         join.shrink(4 * STEP);
         join.try_grow(4 * STEP).expect("there is room again");

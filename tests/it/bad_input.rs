@@ -147,6 +147,10 @@ fn a_source_that_breaks_off_is_an_error_with_its_place() {
     );
     with_source(&scratch, "bad.json")
         .fails(1, &["broken at line 2, after 1 records: expected `:`"]);
+    for text in ["[{\"instruction\": \"a\", \"output\": \"b\"},\n]", "[,]"] {
+        scratch.file("bad.json", text);
+        with_source(&scratch, "bad.json").fails(1, &["a comma with nothing on one of its sides"]);
+    }
     // Nothing of a failed build looks finished, and a mended source is built.
     assert!(!scratch.path().join("shards/manifest.json").exists());
     scratch.file("bad.json", "[{\"instruction\": \"a\", \"output\": \"b\"}]");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::delia::{Row, Scratch, source_of, stream};
 
 /// Builds from one task file and returns its rows in the order of the source.
-fn built_from(scratch: &Scratch, name: &str, more: &[&str]) -> Vec<Row> {
+pub(crate) fn built_from(scratch: &Scratch, name: &str, more: &[&str]) -> Vec<Row> {
     let arguments = ["--task", name, "--ratio", "0", "--out", "shards", "--force"];
     scratch.build(&[&arguments[..], more].concat()).ok();
     let mut rows = stream(&scratch.path().join("shards"));

@@ -1,14 +1,7 @@
 use serde_json::json;
 
-use crate::delia::{Row, Scratch, samples, source_of, stream};
-
-fn built_from(scratch: &Scratch, name: &str, more: &[&str]) -> Vec<Row> {
-    let arguments = ["--task", name, "--ratio", "0", "--out", "shards", "--force"];
-    scratch.build(&[&arguments[..], more].concat()).ok();
-    let mut rows = stream(&scratch.path().join("shards"));
-    rows.sort_by_key(|row| row.source_row);
-    rows
-}
+use crate::chat::built_from;
+use crate::delia::{Row, Scratch, samples, source_of};
 
 fn outputs(rows: &[Row]) -> Vec<(u64, &str)> {
     rows.iter()

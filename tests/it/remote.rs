@@ -671,6 +671,15 @@ fn standard_input_is_a_source() {
     piped(&scratch, "{}", &anew).fails(1, &["source `-` has changed since the recipe was written"]);
     piped(&scratch, &text, &anew).ok();
     assert_eq!(hashes(&folder), hashes(&scratch.path().join("anew")));
+    // It has no ending, so a table is told by its first line.
+    let table = "question\tanswer\nWhat is this?\tA test, of course\nAnd that?\tAnother\n";
+    let of_table = [&arguments[..], &["--out", "table"]].concat();
+    piped(&scratch, table, &of_table).ok();
+    let source = source_of(&scratch.path().join("table"), "stdin");
+    assert_eq!(source["kept"], 2);
+    let of_text = [&arguments[..], &["--out", "text"]].concat();
+    piped(&scratch, "no table at all\n", &of_text)
+        .fails(1, &["the format of source `-` is not recognised"]);
 }
 
 #[test]
