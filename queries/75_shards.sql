@@ -4,7 +4,8 @@
 --      normalized(source_idx, source_row, sample_id, instruction, input, output, …)
 --      sources(source_idx, name, …)
 -- out  the rows of the shards, in their schema and order
--- with $first_position  BIGINT    where an interrupted build goes on
+-- with $first_position  BIGINT    the stretch of the stream to write: so many rows as fit in memory, and in an interrupted
+--      $end_position    BIGINT    build those that are missing
 SELECT
     CAST(position AS BIGINT UNSIGNED) AS position,
     ordered.kind,
@@ -20,5 +21,5 @@ SELECT
 FROM sources
 JOIN ordered ON ordered.source_idx = sources.source_idx
 JOIN normalized ON normalized.source_idx = ordered.source_idx AND normalized.source_row = ordered.source_row
-WHERE position >= CAST($first_position AS BIGINT)
+WHERE position >= CAST($first_position AS BIGINT) AND position < CAST($end_position AS BIGINT)
 ORDER BY position;

@@ -495,7 +495,7 @@ impl Error {
             Error::SourceFolder { path } => format!("name its files: `{}/*.jsonl`", path.display()),
             Error::SourceTwice { .. } => "each sample is used as often as the ratio needs it; name every file once".to_owned(),
             Error::SourceFormat { .. } => {
-                "sources are JSON arrays, JSON Lines (an object a line), CSV with a header or Parquet, each plain, gzip or zstd".to_owned()
+                "sources are JSON arrays, JSON Lines (an object a line), CSV with a header or Parquet, each plain, gzip or zstd; a web page is none: `hf://datasets/OWNER/NAME` is a dataset of the hub".to_owned()
             }
             Error::SourceBroken { source, .. } if is_cut_off(source) => {
                 "a download may have been cut off; fetch the file again".to_owned()

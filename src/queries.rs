@@ -4,6 +4,7 @@
 
 mod explained;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ListArray;
@@ -328,12 +329,13 @@ pub fn used_tokens() -> Bound {
     bound(Query::UsedTokens, vec![])
 }
 
-/// `75_shards.sql`, from `first_position` on.
-pub fn shards(first_position: u64) -> Bound {
-    bound(
-        Query::Shards,
-        vec![("first_position", count(first_position))],
-    )
+/// `75_shards.sql`, for these positions.
+pub fn shards(positions: Range<u64>) -> Bound {
+    let parameters = vec![
+        ("first_position", count(positions.start)),
+        ("end_position", count(positions.end)),
+    ];
+    bound(Query::Shards, parameters)
 }
 
 /// `80_dropped.sql`

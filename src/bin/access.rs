@@ -39,7 +39,8 @@ impl AccessFlags {
         let of_environment = env::var("HF_ENDPOINT").ok().filter(|hub| !hub.is_empty());
         let hub = match self.hub.as_ref().or(of_environment.as_ref()) {
             None => usual.hub,
-            Some(hub) => address(hub)?,
+            Some(hub) if self.hub.is_none() => address("HF_ENDPOINT", hub)?,
+            Some(hub) => address("hub", hub)?,
         };
         let token = env::var("HF_TOKEN").ok();
         Ok(Access {
@@ -52,13 +53,13 @@ impl AccessFlags {
     }
 }
 
-fn address(text: &str) -> Result<Url, Error> {
+fn address(key: &'static str, text: &str) -> Result<Url, Error> {
     let is_web = |url: &Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
     Url::parse(text)
         .ok()
         .filter(is_web)
         .ok_or_else(|| Error::Setting {
-            key: "hub",
+            key,
             problem: format!("`{text}` is no address of a server"),
             hint: "such as `https://huggingface.co`".to_owned(),
         })

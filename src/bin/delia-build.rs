@@ -50,13 +50,13 @@ struct Arguments {
     #[arg(long)]
     accept_changed: bool,
 
-    /// Print every query that would run, with its parameters and DataFusion's plan, and write nothing
+    /// Print every query that would run, with its parameters and DataFusion's plan, and write nothing but the cache
     ///
     /// The draw is made in a temporary folder, so that parameters which the data decide are those of the build.
     #[arg(long)]
     explain: bool,
 
-    /// Print what would be read and the mix that would come of it, to the row, and write nothing
+    /// Print what would be read and the mix that would come of it, to the row, and write nothing but the cache
     #[arg(long, conflicts_with = "explain")]
     dry_run: bool,
 

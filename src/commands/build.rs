@@ -35,6 +35,10 @@ use super::rejects;
 use super::stages::{Stage, Stages, each_batch, register_columns};
 use super::tokens::{self, Tokens};
 
+/// Memory for each row of the stretches in which the stream is written: its place while its text is looked up, and its text
+/// while it is sorted. Longer texts go to disk.
+const BYTES_PER_ROW: u64 = 400;
+
 /// Rows the procedural sampler generates for each one the ratio asks for: a choice, and room for what cleaning drops.
 const ROWS_PER_DRAW: u64 = 2;
 
@@ -431,18 +435,26 @@ impl Line<'_> {
     ) -> Result<BTreeMap<String, FileEntry>> {
         let mut writer =
             ShardWriter::resume(folder.path(), &folder.stages().join("shards.jsonl"), plan)?;
-        let query = queries::shards(writer.next_position());
-        let rows = query.plan(self.stages.session).await?;
-        each_batch(self.stages.session, rows, &query, |batch| {
-            let checked = RecordBatch::try_new(shard_schema(), batch.columns().to_vec());
-            writer.push(&checked.map_err(|error| lift(query.query.file())(error.into()))?)?;
-            (self.progress)(Progress::Writing {
-                done: writer.next_position(),
-                total: plan.rows,
-            });
-            Ok(())
-        })
-        .await?;
+        let rows_at_once = (self.engine.memory_bytes as u64 / BYTES_PER_ROW).max(1);
+        while writer.next_position() < plan.rows {
+            let first = writer.next_position();
+            let query = queries::shards(first..plan.rows.min(first + rows_at_once));
+            let rows = query.plan(self.stages.session).await?;
+            each_batch(self.stages.session, rows, &query, |batch| {
+                let checked = RecordBatch::try_new(shard_schema(), batch.columns().to_vec());
+                writer.push(&checked.map_err(|error| lift(query.query.file())(error.into()))?)?;
+                (self.progress)(Progress::Writing {
+                    done: writer.next_position(),
+                    total: plan.rows,
+                });
+                Ok(())
+            })
+            .await?;
+            assert!(
+                writer.next_position() > first,
+                "the stream has a row for every position"
+            );
+        }
         let shards = writer.finish()?;
         let n_rows: u64 = shards.iter().filter_map(|shard| shard.rows).sum();
         assert_eq!(n_rows, plan.rows, "the stream holds every planned row once");

@@ -128,7 +128,7 @@ async fn rehearse(
     );
     let stream = line.draw().await?;
     let plan = stream.plan(config);
-    queries::shards(0).plan(&session).await?;
+    queries::shards(0..plan.rows).plan(&session).await?;
     let files = account::write_files(&session, &folder, progress).await?;
     // What the manifest asks is asked after the build.
     let explained = explanations.take();

@@ -272,7 +272,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_join_that_does_not_fit_into_memory_is_done_by_sorting() {
-        const N_ROWS: i64 = 400_000;
+        const N_ROWS: i64 = 1_000_000;
         let folder = tempfile::tempdir().expect("a folder");
         let engine = Engine {
             threads: 1,

@@ -53,7 +53,7 @@ pub const DEFAULT_ROWS_PER_SHARD: u64 = 16_384;
 /// Diverse rows set aside to measure on; never more than a tenth of the pool.
 pub const DEFAULT_HELD_OUT_DIVERSE: u64 = 500;
 
-/// Everything that decides the bytes of a build, and nothing that does not.
+/// Everything that decides the bytes of a build, and whether there is one.
 #[derive(Clone, Debug)]
 pub struct BuildConfig {
     /// Where task samples come from, in the order in which the first of equal samples wins.

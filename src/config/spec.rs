@@ -69,6 +69,11 @@ impl SourceSpec {
                 .filter(|family| !family.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            _ if is_address(text) => {
+                return Err(format!(
+                    "`{text}` is an address of no kind that is known: `https://…`, `http://…`, `hf://datasets/OWNER/NAME`"
+                ));
+            }
             _ => return Ok(SourceSpec::Files(PathBuf::from(text))),
         };
         let number = |rows: &str| {
@@ -89,6 +94,13 @@ impl SourceSpec {
             rows,
         })
     }
+}
+
+/// Whether it begins with a scheme; one letter is a drive.
+fn is_address(text: &str) -> bool {
+    let is_of_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.split_once(":/")
+        .is_some_and(|(scheme, _)| scheme.len() > 1 && scheme.bytes().all(is_of_scheme))
 }
 
 fn web_address(text: &str) -> Result<Url, String> {

@@ -167,32 +167,28 @@ fn marked(marks: &BTreeMap<String, u64>) -> Vec<String> {
         let n_rows = marks.get(mark).filter(|&&n_rows| n_rows > 0)?;
         Some(format!("{} {words}", grouped(*n_rows)))
     };
-    let parts = [
-        said(
+    let rows = |mark: &str, words: &str| said(mark, &format!("rows {words}"));
+    let notes = [
+        rows(
             "system_message",
             "with a system message before the instruction",
         ),
-        said("tool_message", "from conversations with a tool"),
-        said(
+        rows("tool_message", "from conversations with a tool"),
+        rows(
             "repaired_encoding",
             "in which bytes were not UTF-8 and were read as Windows-1252",
         ),
-        said("repaired_mojibake", "in which misread UTF-8 was put right"),
+        rows("repaired_mojibake", "in which misread UTF-8 was put right"),
         match marks.contains_key("turns_left_out") {
             true => None,
-            false => said("multi_turn", "from conversations of several turns"),
+            false => rows("multi_turn", "from conversations of several turns"),
         },
+        said(
+            "turns_left_out",
+            "conversations have several turns, of which only the first is used; `--turns all` uses every one",
+        ),
     ];
-    let parts: Vec<_> = parts.into_iter().flatten().collect();
-    let mut notes = Vec::new();
-    if !parts.is_empty() {
-        notes.push(format!("rows {}", parts.join(", ")));
-    }
-    notes.extend(said(
-        "turns_left_out",
-        "conversations have several turns, of which only the first is used; `--turns all` uses every one",
-    ));
-    notes
+    notes.into_iter().flatten().collect()
 }
 
 /// One line a source: rows in, what each reason took, rows kept and used.

@@ -17,7 +17,7 @@ const COLUMNS: [&str; 2] = ["messages", "conversations"];
 /// The column beside it that may hold a system message.
 pub(super) const SYSTEM_COLUMN: &str = "system";
 
-/// Between a system message and the instruction, and between two system messages.
+/// Between a system message and the instruction, and between two system messages that other turns part.
 const PARAGRAPH: &str = "\n\n";
 
 /// Whether a column of this name holds conversations.
@@ -52,7 +52,8 @@ struct Turn {
     calls_tool: bool,
 }
 
-/// The samples of a conversation as it stands in a record, with the system message that stands beside it.
+/// The samples of a conversation as it stands in a record, with the system message that stands beside it. Where no answer is
+/// needed, a last question without one is a sample too.
 ///
 /// # Errors
 /// A sentence on why there is none.
@@ -60,6 +61,7 @@ pub(super) fn samples(
     conversation: &Value,
     system: Option<&str>,
     turns: Turns,
+    needs_answer: bool,
 ) -> Result<Vec<ChatSample>, String> {
     let conversation = parse(conversation)?;
     let is_of_tool = |turn: &Turn| turn.speaker == Speaker::Tool || turn.calls_tool;
@@ -75,6 +77,18 @@ pub(super) fn samples(
             }
             _ => {}
         }
+    }
+    if let Some(last) = question.filter(|_| !needs_answer)
+        && last + 1 == conversation.len()
+    {
+        let mut asked = conversation.clone();
+        asked.push(Turn {
+            speaker: Speaker::Assistant,
+            role: "assistant".to_owned(),
+            text: String::new(),
+            calls_tool: false,
+        });
+        found.push(sample(&asked, last, &systems));
     }
     if found.is_empty() {
         return Err("no message of a user is followed by an answer in words".to_owned());
@@ -102,10 +116,14 @@ fn sample(turns: &[Turn], question: usize, systems: &[&str]) -> ChatSample {
         })
         .map(|(_, turn)| format!("{}: {}", turn.role, turn.text))
         .collect();
-    let mut instruction: Vec<_> = systems.to_vec();
-    instruction.push(&turns[question].text);
+    let asked = turns[question].text.as_str();
+    let instruction = match asked.trim() {
+        // A system message alone asks for nothing.
+        "" => String::new(),
+        _ => [systems, &[asked]].concat().join(PARAGRAPH),
+    };
     ChatSample {
-        instruction: instruction.join(PARAGRAPH),
+        instruction,
         input: context.join("\n"),
         output: answer.text.clone(),
         marks: Marks {
@@ -222,7 +240,7 @@ mod tests {
     use super::*;
 
     fn texts(conversation: &Value, turns: Turns) -> Vec<[String; 3]> {
-        let samples = samples(conversation, None, turns).expect("samples");
+        let samples = samples(conversation, None, turns, true).expect("samples");
         samples
             .into_iter()
             .map(|sample| [sample.instruction, sample.input, sample.output])
@@ -262,7 +280,7 @@ mod tests {
             texts(&conversation, Turns::Single),
             [["Be brief.\n\n2+2?", "", "4"]]
         );
-        let marks = |turns| samples(&conversation, None, turns).expect("samples")[0].marks;
+        let marks = |turns| samples(&conversation, None, turns, true).expect("samples")[0].marks;
         let expected = |turns_left_out| Marks {
             system_message: true,
             multi_turn: true,
@@ -299,7 +317,7 @@ mod tests {
                 "Wet."
             ]]
         );
-        let sample = &samples(&share_gpt, None, Turns::Single).expect("a sample")[0];
+        let sample = &samples(&share_gpt, None, Turns::Single, true).expect("a sample")[0];
         assert!(sample.marks.tool_message && !sample.marks.multi_turn);
     }
 
@@ -324,7 +342,7 @@ mod tests {
     #[test]
     fn a_system_column_comes_first() {
         let conversation = json!([{"from": "system", "value": "B"}, {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]);
-        let samples = samples(&conversation, Some("A"), Turns::Single).expect("a sample");
+        let samples = samples(&conversation, Some("A"), Turns::Single, true).expect("a sample");
         assert_eq!(samples[0].instruction, "A\n\nB\n\nq");
     }
 
@@ -356,7 +374,7 @@ mod tests {
                 "message 1 holds a part of type `image_url`",
             ),
         ] {
-            let refused = samples(&conversation, None, Turns::All).unwrap_err();
+            let refused = samples(&conversation, None, Turns::All, true).unwrap_err();
             assert!(refused.contains(problem), "{refused}");
         }
     }

@@ -14,7 +14,13 @@ use super::utf8;
 /// Put behind the file: it comes out as a record of its own, unless a quote that nobody closed has swallowed it.
 const END: &str = "\u{1}end of file\u{1}";
 
-pub(super) fn read(reader: impl BufRead, delimiter: u8, rows: &mut Rows<'_>) -> Result<()> {
+pub(super) fn read(mut reader: impl BufRead, delimiter: u8, rows: &mut Rows<'_>) -> Result<()> {
+    let start = reader.fill_buf();
+    let start = start.map_err(|error| rows.broken("at its beginning", error))?;
+    let is_crlf = start
+        .split(|&byte| byte == b'\n')
+        .next()
+        .is_some_and(|line| line.ends_with(b"\r"));
     let end = format!("\n{END}");
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
@@ -26,7 +32,12 @@ pub(super) fn read(reader: impl BufRead, delimiter: u8, rows: &mut Rows<'_>) -> 
         .clone();
     let names: Vec<String> = header
         .iter()
-        .map(|name| String::from_utf8_lossy(name).trim().to_owned())
+        .map(
+            |name| match utf8::text(name, rows.reading.repair_encoding) {
+                Ok(text) => text.trim().to_owned(),
+                Err(_) => String::from_utf8_lossy(name).trim().to_owned(),
+            },
+        )
         .collect();
     let roles: Vec<_> = names.iter().map(|name| rows.columns.role(name)).collect();
     for role in Role::ALL {
@@ -36,10 +47,12 @@ pub(super) fn read(reader: impl BufRead, delimiter: u8, rows: &mut Rows<'_>) -> 
             return Err(rows.no_column(role, names));
         }
     }
+    // The reader takes the line feed of the header for the beginning of the first record, and so on.
+    let n_behind = u64::from(is_crlf);
     let mut fields = ByteRecord::new();
     while rows.is_wanted() {
         let more = reader.read_byte_record(&mut fields);
-        let line = fields.position().map_or(0, csv::Position::line);
+        let line = fields.position().map_or(0, csv::Position::line) + n_behind;
         if !more.map_err(|error| rows.broken(&format!("near line {line}"), error))? {
             break;
         }
@@ -81,9 +94,11 @@ fn push(
                 record.set(*role, Value::Text(text.into_owned()));
             }
             Err(not_utf8) => {
+                let before = &field[..not_utf8.offset as usize];
+                let line = line + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
                 return rows.push_unreadable(format!(
-                    "line {line}: in column `{}`, {not_utf8}",
-                    names[nth]
+                    "line {line}: the byte 0x{:02x} at offset {} of column `{}` is not UTF-8",
+                    not_utf8.byte, not_utf8.offset, names[nth]
                 ));
             }
         }

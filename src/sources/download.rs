@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, LAST_MODIFIED, RANGE,
+    IF_RANGE, LAST_MODIFIED, RANGE, TRANSFER_ENCODING,
 };
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, Version as HttpVersion};
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -167,6 +167,8 @@ async fn receive(
     let file = OpenOptions::new().create(true).append(true).open(&path);
     let mut file: File = file.map_err(Error::write(&path))?;
     let mut done = first;
+    let is_chunked = response.version() >= HttpVersion::HTTP_2
+        || response.headers().contains_key(TRANSFER_ENCODING);
     let ended = loop {
         (requests.progress)(Download {
             url: url.to_string(),
@@ -199,7 +201,10 @@ async fn receive(
                 progressed: false,
             })
         }
-        (None, _) => Ok(Got::Complete(version)),
+        (None, Some(_)) => Ok(Got::Complete(version)),
+        // Nobody said how long it is: if it was cut off, the next command must not be told that it is unchanged.
+        (None, None) if !is_chunked => Ok(Got::Complete(Version::default())),
+        (None, None) => Ok(Got::Complete(version)),
     }
 }
 

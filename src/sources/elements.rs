@@ -4,8 +4,8 @@ use std::io::{self, BufRead};
 
 use memchr::{memchr_iter, memchr2};
 
-/// Bytes an element may have. A quote that nobody closes makes the rest of the file one element.
-const MAX_BYTES: usize = 1 << 28;
+/// Bytes a record may have. A quote that nobody closes makes the rest of the file one element.
+pub(super) const MAX_BYTES: usize = 1 << 28;
 
 /// The text between two commas, or between a bracket and a comma, without the white space around it.
 #[derive(Debug, PartialEq, Eq)]

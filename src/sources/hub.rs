@@ -86,6 +86,18 @@ async fn json(requests: &Requests<'_>, url: &Url) -> Result<Value> {
 
 fn choose<'l>(dataset: &HubDataset, listing: &'l Listing) -> Result<(HubDataset, &'l [String])> {
     let typed = dataset.to_string();
+    let of_config = |split: &String| dataset.config.is_none() && listing.contains_key(split);
+    // One name alone may be that of a configuration.
+    let named = dataset
+        .split
+        .clone()
+        .filter(of_config)
+        .map(|config| HubDataset {
+            config: Some(config),
+            split: None,
+            ..dataset.clone()
+        });
+    let dataset = named.as_ref().unwrap_or(dataset);
     let config = pick(listing, dataset.config.as_deref(), DEFAULT_CONFIG).ok_or_else(|| {
         let HubDataset { owner, name, .. } = dataset;
         let split = dataset.split.as_deref().unwrap_or(DEFAULT_SPLIT);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::ErrorKind::{InvalidData, UnexpectedEof};
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -11,7 +11,7 @@ use crate::error::Result;
 
 use super::chat;
 use super::columns::Columns;
-use super::elements::{Element, Elements, End};
+use super::elements::{Element, Elements, End, MAX_BYTES};
 use super::rows::{Record, Rows, Value};
 use super::utf8::{self, NotUtf8};
 
@@ -27,6 +27,8 @@ const NAMES_KEPT: usize = 20;
 pub(super) fn read_array(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>) -> Result<()> {
     let mut elements = Elements::new(reader, offset);
     let mut is_first = true;
+    // What was wrong with the element before, if it is no JSON.
+    let mut wrong = None;
     loop {
         let line = elements.line();
         let element = elements.next();
@@ -35,18 +37,28 @@ pub(super) fn read_array(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>)
             return Ok(());
         }
         let is_empty_array = is_first && element.bytes.is_empty() && element.end == End::Bracket;
+        if element.end == End::More {
+            let problem = "a record is longer than 256 MiB";
+            return Err(rows.broken(&format!("at line {line}"), problem));
+        }
         if !is_empty_array {
-            push_element(&element, rows)?;
+            let was_wrong = wrong.take();
+            wrong = push_element(&element, rows)?;
+            // One record may be wrong; after two of them it is doubtful whether they were cut in the right places.
+            if let Some(Wrong { place, problem }) = was_wrong
+                && wrong.is_some()
+            {
+                return Err(rows.broken(&place, problem));
+            }
         }
         is_first = false;
         let broken = |problem: io::Error| Err(rows.broken(&format!("at line {line}"), problem));
         match element.end {
             End::Comma => {}
             End::Bracket => break,
-            End::Nothing => {
+            End::Nothing | End::More => {
                 return broken(io::Error::new(UnexpectedEof, "EOF inside the array"));
             }
-            End::More => return broken(io::Error::other("a record is longer than 256 MiB")),
         }
     }
     let line = elements.line();
@@ -57,8 +69,15 @@ pub(super) fn read_array(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>)
     }
 }
 
-fn push_element(element: &Element<'_>, rows: &mut Rows<'_>) -> Result<()> {
-    let record_number = rows.n_rows();
+/// Why an element is no JSON.
+struct Wrong {
+    place: String,
+    problem: String,
+}
+
+/// Hands on an element, or drops it and says why it is no JSON.
+fn push_element(element: &Element<'_>, rows: &mut Rows<'_>) -> Result<Option<Wrong>> {
+    let record_number = rows.n_records();
     if element.bytes.is_empty() && element.end != End::Nothing {
         let place = format!("at line {}", element.line);
         return Err(rows.broken(&place, "a comma with nothing on one of its sides"));
@@ -71,27 +90,29 @@ fn push_element(element: &Element<'_>, rows: &mut Rows<'_>) -> Result<()> {
             not_utf8.offset += element.offset;
             rows.push_unreadable(format!("line {line}: {not_utf8}"));
         }
-        // An element that is no JSON may have been cut in the wrong places, and so may those after it.
         Err(Unparsed::Json(error)) => {
             let line = element.line + (error.line() as u64).saturating_sub(1);
-            let place = format!("at line {line}");
             // The parser counted from the element on.
             let shown = error.to_string();
-            let problem = shown
-                .split(" at line ")
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            return Err(rows.broken(
-                &place,
-                match error.is_eof() {
-                    true => io::Error::new(UnexpectedEof, problem),
-                    false => io::Error::new(InvalidData, problem),
-                },
-            ));
+            let problem = shown.split(" at line ").next().unwrap_or_default();
+            let is_cut_off = error.is_eof() || element.end == End::Nothing;
+            if is_cut_off || !element.bytes.starts_with(b"{") {
+                let kind = if is_cut_off {
+                    UnexpectedEof
+                } else {
+                    InvalidData
+                };
+                let problem = io::Error::new(kind, problem.to_owned());
+                return Err(rows.broken(&format!("at line {line}"), problem));
+            }
+            rows.push_unreadable(format!("line {line}: {problem}"));
+            return Ok(Some(Wrong {
+                place: format!("at line {line}"),
+                problem: problem.to_owned(),
+            }));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 pub(super) fn read_lines(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>) -> Result<()> {
@@ -112,7 +133,13 @@ fn read_each_line(
     let mut line = Vec::new();
     for line_number in 1_u64.. {
         line.clear();
-        let n_bytes = reader.read_until(b'\n', &mut line);
+        let n_bytes = (&mut reader)
+            .take(MAX_BYTES as u64)
+            .read_until(b'\n', &mut line);
+        if line.len() == MAX_BYTES && !line.ends_with(b"\n") {
+            let problem = "a record is longer than 256 MiB";
+            return Err(rows.broken(&format!("at line {line_number}"), problem));
+        }
         if n_bytes.map_err(|error| rows.broken(&format!("at line {line_number}"), error))? == 0
             || !rows.is_wanted()
         {
@@ -130,7 +157,7 @@ fn read_each_line(
                 not_utf8.offset += line_offset;
                 rows.push_unreadable(format!("{}: {not_utf8}", place()));
             }
-            Err(Unparsed::Json(error)) if rows.n_rows() == 0 && !may_begin_with(&error) => {
+            Err(Unparsed::Json(error)) if rows.n_records() == 0 && !may_begin_with(&error) => {
                 return Err(rows.no_format());
             }
             Err(Unparsed::Json(error)) => {
@@ -243,8 +270,12 @@ impl<'de> Visitor<'de> for RecordSeed<'_> {
                     columns: self.columns,
                 })?;
             } else if chat::is_conversation(&name) {
-                record.conversation = Some(object.next_value()?);
-            } else if name == chat::SYSTEM_COLUMN {
+                // A null beside a conversation says nothing.
+                let conversation: Option<serde_json::Value> = object.next_value()?;
+                record.conversation = conversation
+                    .or(record.conversation)
+                    .or(Some(serde_json::Value::Null));
+            } else if name.eq_ignore_ascii_case(chat::SYSTEM_COLUMN) {
                 if let Value::Text(text) = object.next_value_seed(Text)? {
                     record.system = Some(text);
                 }

@@ -105,7 +105,8 @@ pub(super) fn open(path: &Path, name: &str, typed: &str) -> Result<Opened> {
         .ok_or_else(|| Error::SourceEmpty {
             path: typed.to_owned(),
         })?;
-    let name = name.to_ascii_lowercase();
+    let name = Path::new(name).file_name().unwrap_or_default();
+    let name = name.to_string_lossy().to_ascii_lowercase();
     let unpacked_name = name
         .trim_end_matches(".gz")
         .trim_end_matches(".zst")
@@ -148,6 +149,12 @@ fn first_visible(reader: &mut Reader) -> io::Result<Option<u8>> {
             None => {
                 let n_spaces = buffer.len();
                 reader.consume(n_spaces);
+                // Lines and offsets counted from here on would be wrong.
+                if !reader.fill_buf()?.is_empty() {
+                    return Err(io::Error::other(
+                        "it begins with a quarter of a megabyte of white space",
+                    ));
+                }
             }
         }
     }
@@ -155,7 +162,15 @@ fn first_visible(reader: &mut Reader) -> io::Result<Option<u8>> {
 
 /// What separates the fields of a first line that could be a CSV header; nothing is consumed.
 fn delimiter(reader: &mut Reader) -> Option<u8> {
-    let line = reader.fill_buf().ok()?.split(|&byte| byte == b'\n').next()?;
+    let line = reader
+        .fill_buf()
+        .ok()?
+        .split(|&byte| byte == b'\n')
+        .next()?;
+    // That of a web page is none.
+    if line.trim_ascii_start().starts_with(b"<") {
+        return None;
+    }
     [b'\t', b','].into_iter().find(|byte| line.contains(byte))
 }
 

@@ -33,11 +33,12 @@ pub(super) fn read(file: File, rows: &mut Rows<'_>) -> Result<()> {
         });
         candidates.min()
     };
-    let is_pair = [Role::Instruction, Role::Output]
+    let is_sample = Role::ALL
         .into_iter()
+        .filter(|&role| rows.columns.is_required(role))
         .all(|role| best(rows, role).is_some());
     if let Some(idx) = names.iter().position(|name| chat::is_conversation(name))
-        && !is_pair
+        && !is_sample
     {
         return parquet_chat::read(builder, idx, rows);
     }

@@ -27,7 +27,9 @@ pub(super) fn read(
         .iter()
         .map(|field| field.name().clone())
         .collect();
-    let system_idx = names.iter().position(|name| name == chat::SYSTEM_COLUMN);
+    let system_idx = names
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(chat::SYSTEM_COLUMN));
     let chosen = [Some(conversation_idx), system_idx].into_iter().flatten();
     let mask = ProjectionMask::roots(builder.parquet_schema(), chosen);
     let batches = builder
@@ -46,7 +48,7 @@ pub(super) fn read(
         let lines = lines.into_inner();
         for line in serde_json::Deserializer::from_slice(&lines).into_iter::<Map<String, Json>>() {
             let mut fields = line.map_err(|error| rows.broken("in its data", error))?;
-            let system = match fields.remove(chat::SYSTEM_COLUMN) {
+            let system = match system_idx.and_then(|idx| fields.remove(&names[idx])) {
                 Some(Json::String(text)) => Some(text),
                 _ => None,
             };

@@ -31,6 +31,9 @@ pub(super) struct Requests<'a> {
     pub(super) progress: &'a dyn Fn(Download),
 }
 
+/// What a problem begins with where nobody answered.
+const NO_CONNECTION: &str = "no connection";
+
 /// Why a request was of no use.
 pub(super) enum Failure {
     /// It may work the next time.
@@ -101,6 +104,7 @@ impl<'a> Requests<'a> {
             if progressed {
                 n_failures = 0;
             }
+            let never_connected = problem.starts_with(NO_CONNECTION);
             if wait.is_some_and(|wait| wait > LONGEST_ASKED) {
                 let hint = "the server asks to come back later".to_owned();
                 return Err(fetch_error(url, problem, hint));
@@ -110,10 +114,16 @@ impl<'a> Requests<'a> {
                     0 => String::new(),
                     n => format!(" ({} tries)", n + 1),
                 };
-                let hint =
+                let hint = if never_connected {
+                    "check the address and the network; a recipe that a build wrote needs no network for files that are in the cache"
+                } else {
                     "repeating the command goes on where the download stopped; a recipe that a build wrote needs no network for files that are in the cache"
-                        .to_owned();
-                return Err(fetch_error(url, format!("{problem}{tries}"), hint));
+                };
+                return Err(fetch_error(
+                    url,
+                    format!("{problem}{tries}"),
+                    hint.to_owned(),
+                ));
             }
             let backoff = FIRST_WAIT.saturating_mul(1 << n_failures.min(16));
             tokio::time::sleep(wait.unwrap_or(backoff.min(LONGEST_WAIT))).await;
@@ -181,7 +191,7 @@ pub(super) fn broken(error: &reqwest::Error, progressed: bool) -> Failure {
     let problem = if error.is_timeout() {
         "no answer in time".to_owned()
     } else if error.is_connect() {
-        format!("no connection: {}", root(error))
+        format!("{NO_CONNECTION}: {}", root(error))
     } else {
         format!("the connection broke: {}", root(error))
     };

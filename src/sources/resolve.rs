@@ -170,8 +170,10 @@ fn refuse_second_stdin(config: &BuildConfig) -> Result<()> {
         .chain(&config.eval);
     match entries.filter(|entry| entry.path == "-").nth(1) {
         None => Ok(()),
-        Some(entry) => Err(Error::SourceTwice {
-            path: entry.path.clone(),
+        Some(_) => Err(Error::Setting {
+            key: "source",
+            problem: "`-` is given twice, and standard input can be read once".to_owned(),
+            hint: "write one of the two to a file first".to_owned(),
         }),
     }
 }

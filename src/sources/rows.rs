@@ -80,10 +80,11 @@ impl Record {
         }
     }
 
-    /// Whether it holds a prompt and a response: then its conversation, if any, only repeats them.
-    fn is_pair(&self) -> bool {
-        [Role::Instruction, Role::Output]
+    /// Whether it holds what a sample has to: then its conversation, if any, only repeats it.
+    fn is_sample(&self, columns: &Columns) -> bool {
+        Role::ALL
             .into_iter()
+            .filter(|&role| columns.is_required(role))
             .all(|role| self.value(role).is_some_and(|value| *value != Value::Null))
     }
 
@@ -103,6 +104,7 @@ pub(super) struct Rows<'a> {
     marks: StringBuilder,
     problems: StringBuilder,
     n_waiting: usize,
+    n_records: u64,
     n_rows: u64,
     n_unusable: u64,
     first_problem: Option<Problem>,
@@ -131,15 +133,16 @@ impl<'a> Rows<'a> {
             marks: StringBuilder::new(),
             problems: StringBuilder::new(),
             n_waiting: 0,
+            n_records: 0,
             n_rows: 0,
             n_unusable: 0,
             first_problem: None,
         }
     }
 
-    /// Rows so far, which is the number of the next one.
-    pub(super) fn n_rows(&self) -> u64 {
-        self.n_rows
+    /// Records so far, which is the number of the next one; one may be several rows.
+    pub(super) fn n_records(&self) -> u64 {
+        self.n_records
     }
 
     /// Whether anybody still wants rows.
@@ -154,15 +157,16 @@ impl<'a> Rows<'a> {
         found: impl Fn() -> Vec<String>,
         place: impl Fn() -> String,
     ) {
+        self.n_records += 1;
         if let Some(conversation) = &record.conversation
-            && !record.is_pair()
+            && !record.is_sample(self.columns)
         {
             return self.push_conversation(conversation, record, place);
         }
         match &record.instances {
             None => self.push_one(record, None, found, place),
             Some(instances) if instances.is_empty() => {
-                self.push_unreadable(format!("{}: it has no instances", place()))
+                self.reject(format!("{}: it has no instances", place()))
             }
             Some(instances) => {
                 for instance in instances {
@@ -174,7 +178,7 @@ impl<'a> Rows<'a> {
 
     /// The same for a record whose place is its number.
     pub(super) fn push_numbered(&mut self, record: &Record, found: &[String]) {
-        let number = self.n_rows;
+        let number = self.n_records;
         self.push(record, || found.to_vec(), || format!("record {number}"));
     }
 
@@ -185,8 +189,9 @@ impl<'a> Rows<'a> {
         place: impl Fn() -> String,
     ) {
         let system = record.system.as_deref();
-        match chat::samples(conversation, system, self.reading.turns) {
-            Err(problem) => self.push_unreadable(format!("{}: {problem}", place())),
+        let needs_answer = self.columns.is_required(Role::Output);
+        match chat::samples(conversation, system, self.reading.turns, needs_answer) {
+            Err(problem) => self.reject(format!("{}: {problem}", place())),
             Ok(samples) => {
                 for sample in samples {
                     let texts = [&sample.instruction, &sample.input, &sample.output];
@@ -202,6 +207,11 @@ impl<'a> Rows<'a> {
 
     /// A record that cannot be used.
     pub(super) fn push_unreadable(&mut self, problem: String) {
+        self.n_records += 1;
+        self.reject(problem);
+    }
+
+    fn reject(&mut self, problem: String) {
         self.append([None; 3], Marks::default(), Some(&problem));
         self.complain(Problem::Other(problem));
     }
@@ -235,7 +245,7 @@ impl<'a> Rows<'a> {
             },
             Some(Problem::Other(first)) => Error::NothingReadable {
                 path,
-                n_records: self.n_rows,
+                n_records: self.n_records,
                 first,
             },
         })
@@ -249,7 +259,7 @@ impl<'a> Rows<'a> {
 
     /// The error for a source that cannot be read on.
     pub(super) fn broken(&self, place: &str, source: impl Into<Cause>) -> Error {
-        let place = format!("{place}, after {} records", self.n_rows);
+        let place = format!("{place}, after {} records", self.n_records);
         Error::SourceBroken {
             path: self.path.to_owned(),
             place,
@@ -318,7 +328,7 @@ impl<'a> Rows<'a> {
             _ => None,
         });
         if let Some((role, found)) = no_text {
-            self.push_unreadable(format!(
+            self.reject(format!(
                 "{}: its {} is {found}, not text",
                 place(),
                 described(role)

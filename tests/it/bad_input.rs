@@ -1,3 +1,4 @@
+use std::fs;
 use std::io::Write;
 
 use crate::delia::{Scratch, samples};
@@ -145,8 +146,36 @@ fn a_source_that_breaks_off_is_an_error_with_its_place() {
         "bad.json",
         "[{\"instruction\": \"a\", \"output\": \"b\"},\n {\"instruction\" \"c\"}]",
     );
+    let dropped = || {
+        let sql = "SELECT source_row, matched FROM dropped WHERE source = 'bad'";
+        scratch.sql(&["shards", sql, "--format", "csv"]).ok()
+    };
+    with_source(&scratch, "bad.json").ok();
+    assert!(
+        dropped().contains("1,line 2: expected `:`"),
+        "{}",
+        dropped()
+    );
+    // Python writes what is no JSON.
+    scratch.file(
+        "bad.json",
+        "[{\"instruction\": \"a\", \"output\": \"b\", \"score\": NaN},\n{\"instruction\": \"c\", \"output\": \"d\"}]",
+    );
+    fs::remove_dir_all(scratch.path().join("shards")).expect("removed");
+    with_source(&scratch, "bad.json").ok();
+    assert!(
+        dropped().contains("0,line 1: expected value"),
+        "{}",
+        dropped()
+    );
+    fs::remove_dir_all(scratch.path().join("shards")).expect("removed");
+    // Two such records in a row may be one that was cut in the wrong places.
+    scratch.file(
+        "bad.json",
+        "[{\"instruction\": \"a\", \"output\": \"b\"},\n {\"instruction\" \"c\"},\n {\"instruction\" \"d\"}]",
+    );
     with_source(&scratch, "bad.json")
-        .fails(1, &["broken at line 2, after 1 records: expected `:`"]);
+        .fails(1, &["broken at line 2, after 3 records: expected `:`"]);
     for text in ["[{\"instruction\": \"a\", \"output\": \"b\"},\n]", "[,]"] {
         scratch.file("bad.json", text);
         with_source(&scratch, "bad.json").fails(1, &["a comma with nothing on one of its sides"]);

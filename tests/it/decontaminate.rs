@@ -361,6 +361,10 @@ fn a_benchmark_is_compared_with_and_used_for_nothing_else() {
         ),
     );
     scratch.file("list.csv", "question\nRepeat the diverse word diverse-9\n");
+    scratch.file(
+        "chat.json",
+        r#"[{"messages": [{"role": "user", "content": "Repeat the diverse word diverse-11"}]}]"#,
+    );
     let arguments = [
         "--task",
         "task.jsonl",
@@ -369,6 +373,7 @@ fn a_benchmark_is_compared_with_and_used_for_nothing_else() {
         "--eval",
         "prompts.jsonl",
         "list.csv",
+        "chat.json",
         "--ratio",
         "10",
     ];
@@ -376,7 +381,7 @@ fn a_benchmark_is_compared_with_and_used_for_nothing_else() {
     assert!(printed.contains("held out equal"), "{printed}");
     assert!(printed.contains("no task rows are held out"), "{printed}");
     let rows: Vec<_> = dropped(&scratch).into_keys().map(|(_, row)| row).collect();
-    assert_eq!(rows, [3, 5, 7, 9]);
+    assert_eq!(rows, [3, 5, 7, 9, 11]);
     let shards = scratch.path().join("shards");
     assert!(
         stream(&shards)

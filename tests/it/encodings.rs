@@ -110,6 +110,28 @@ fn utf_16_is_refused() {
 }
 
 #[test]
+fn the_line_of_a_csv_field_is_that_of_its_byte() {
+    let scratch = Scratch::new();
+    for (name, text) in [
+        (
+            "crlf.csv",
+            &b"instruction,output\r\nSay a,b\r\nSay it,caf\xe9\r\n"[..],
+        ),
+        ("long.csv", b"instruction,output\nSay a,\"b\ncaf\xe9\"\n"),
+    ] {
+        scratch.file(name, [text, b"Say c,d\n"].concat());
+        built_from(&scratch, name, &[]);
+        let dropped = scratch
+            .sql(&["shards", "SELECT matched FROM dropped", "--format", "csv"])
+            .ok();
+        assert!(
+            dropped.contains("line 3: the byte 0xe9"),
+            "{name}: {dropped}"
+        );
+    }
+}
+
+#[test]
 fn a_csv_field_that_is_not_utf_8_drops_its_record() {
     let scratch = Scratch::new();
     scratch.file(
@@ -123,7 +145,7 @@ fn a_csv_field_that_is_not_utf_8_drops_its_record() {
     let dropped = scratch
         .sql(&["shards", "SELECT matched FROM dropped", "--format", "csv"])
         .ok();
-    let place = "line 3: in column `output`, the byte 0xe9 at offset 3 is not UTF-8";
+    let place = "line 3: the byte 0xe9 at offset 3 of column `output` is not UTF-8";
     assert!(dropped.contains(place), "{dropped}");
 }
 

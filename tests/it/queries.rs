@@ -58,7 +58,7 @@ fn all_bound() -> Vec<Bound> {
         queries::draws(),
         queries::interleave(Order::Strict, "1", 1, 0, 0),
         queries::used_tokens(),
-        queries::shards(0),
+        queries::shards(0..1),
         queries::dropped(),
         queries::held_out(Kind::Task),
         queries::sources(),

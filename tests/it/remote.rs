@@ -686,8 +686,10 @@ fn standard_input_is_a_source() {
 fn standard_input_is_read_once_and_has_to_hold_something() {
     let scratch = Scratch::new();
     piped(&scratch, "", &["--diverse", "-", "--ratio", "2"]).fails(1, &["source `-` is empty"]);
-    piped(&scratch, "{}", &["--task", "-", "--diverse", "-"])
-        .fails(1, &["source `-` is given twice"]);
+    piped(&scratch, "{}", &["--task", "-", "--diverse", "-"]).fails(
+        2,
+        &["`-` is given twice, and standard input can be read once"],
+    );
     let mut homeless = Command::new(env!("CARGO_BIN_EXE_delia-build"));
     homeless
         .args(["--diverse", "-"])
