@@ -232,6 +232,11 @@ mod tests {
         );
         assert_eq!(chosen(&many, None, Some("test")).1, ["a"]);
         assert_eq!(chosen(&many, Some("x"), None).1, ["d"]);
+        // One name may be that of a configuration.
+        assert_eq!(
+            chosen(&many, None, Some("x")).0,
+            "hf://datasets/o/n/x/train"
+        );
     }
 
     #[test]

@@ -206,10 +206,10 @@ fn what_conversations_lose_is_said_once_in_the_report() {
         .build(&["--task", "chats.jsonl", "--ratio", "0"])
         .ok();
     for note in [
-        "note    `chats`: rows 1 with a system message before the instruction",
+        "note    `chats`: 1 rows with a system message before the instruction",
         "note    `chats`: 1 conversations have several turns, of which only the first is used; `--turns all` uses every one",
     ] {
-        assert!(report.contains(note), "`{note}` is not in:\n{report}");
+        assert_eq!(report.matches(note).count(), 1, "`{note}` in:\n{report}");
     }
     let recipe = std::fs::read_to_string(scratch.path().join("shards/recipe.toml"));
     assert!(recipe.expect("a recipe").contains("turns = \"single\""));
