@@ -1,6 +1,6 @@
 //! Where samples come from: files, the network, standard input, bundled sets, the procedural sampler.
 //!
-//! [`resolve`] turns what was typed into [`Source`]s with names and hashes; [`Source::read`] streams one as record batches
+//! [`resolve()`] turns what was typed into [`Source`]s with names and hashes; [`Source::read`] streams one as record batches
 //! of [`raw_schema`], one row a record, in the source's order. A record that cannot be used is a row with a `problem`,
 //! never a missing row; only a source that cannot be read on is an error.
 
