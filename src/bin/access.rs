@@ -18,7 +18,7 @@ pub(crate) struct AccessFlags {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 
-    /// Base address of the hub that `hf://` is on [default: $HF_ENDPOINT, or https://huggingface.co]
+    /// Base address of the hub that `hf://` is on [default: $HF_ENDPOINT, or `https://huggingface.co`]
     ///
     /// A token in `HF_TOKEN` is sent to this address alone, for private and gated datasets.
     #[arg(long, value_name = "URL")]
