@@ -119,7 +119,8 @@ pub(super) fn read_lines(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>)
     read_each_line(reader, offset, rows, |_| true)
 }
 
-/// Like [`read_lines`], for a file that only may be JSON Lines: one object printed over many lines is refused at the first.
+/// Like [`read_lines`], for a file that only may be JSON Lines: one object printed over many lines is refused. It begins with
+/// a line that breaks off, and no object is on the next.
 pub(super) fn read_objects(reader: impl BufRead, offset: u64, rows: &mut Rows<'_>) -> Result<()> {
     read_each_line(reader, offset, rows, |error| !error.is_eof())
 }
@@ -131,6 +132,7 @@ fn read_each_line(
     may_begin_with: fn(&serde_json::Error) -> bool,
 ) -> Result<()> {
     let mut line = Vec::new();
+    let mut is_doubtful = false;
     for line_number in 1_u64.. {
         line.clear();
         let n_bytes = (&mut reader)
@@ -151,23 +153,29 @@ fn read_each_line(
             continue;
         }
         let place = || format!("line {line_number}");
-        match parse(&line, rows) {
+        let parsed = parse(&line, rows);
+        if is_doubtful && !matches!(parsed, Ok(Parsed::Object { .. })) {
+            break;
+        }
+        is_doubtful = false;
+        match parsed {
             Ok(parsed) => parsed.push(rows, place),
             Err(Unparsed::NotUtf8(mut not_utf8)) => {
                 not_utf8.offset += line_offset;
                 rows.push_unreadable(format!("{}: {not_utf8}", place()));
             }
-            Err(Unparsed::Json(error)) if rows.n_records() == 0 && !may_begin_with(&error) => {
-                return Err(rows.no_format());
-            }
             Err(Unparsed::Json(error)) => {
+                is_doubtful = rows.n_records() == 0 && !may_begin_with(&error);
                 // The parser saw this line alone.
                 let problem = error.to_string().replace("at line 1 column", "at column");
                 rows.push_unreadable(format!("{}: {problem}", place()));
             }
         }
     }
-    Ok(())
+    match is_doubtful {
+        true => Err(rows.no_format()),
+        false => Ok(()),
+    }
 }
 
 /// Why a text is no JSON.

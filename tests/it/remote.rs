@@ -671,6 +671,12 @@ fn standard_input_is_a_source() {
     piped(&scratch, "{}", &anew).fails(1, &["source `-` has changed since the recipe was written"]);
     piped(&scratch, &text, &anew).ok();
     assert_eq!(hashes(&folder), hashes(&scratch.path().join("anew")));
+    // A first record that breaks off costs itself alone.
+    let torn = format!("{{\"instruction\": \"a\"\n{text}");
+    let of_torn = [&arguments[..], &["--out", "torn"]].concat();
+    piped(&scratch, &torn, &of_torn).ok();
+    let source = source_of(&scratch.path().join("torn"), "stdin");
+    assert_eq!(source["dropped_by_reason"]["unreadable"], 1);
     // It has no ending, so a table is told by its first line.
     let table = "question\tanswer\nWhat is this?\tA test, of course\nAnd that?\tAnother\n";
     let of_table = [&arguments[..], &["--out", "table"]].concat();
