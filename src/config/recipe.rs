@@ -170,7 +170,7 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turns: Option<Turns>,
 
-    /// Read bytes that are not UTF-8 as Windows-1252, and count the rows; without it such records are dropped
+    /// Read bytes of JSON and CSV that are not UTF-8 as Windows-1252, and count the rows; without it such records are dropped
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Reading sources")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repair_encoding: Option<bool>,
