@@ -13,11 +13,7 @@ WITH samples AS (
     SELECT
         source_idx,
         source_row,
-        array_concat(
-            shared_ngrams(instruction, CAST($words AS BIGINT), $filter),
-            shared_ngrams(input, CAST($words AS BIGINT), $filter),
-            shared_ngrams(output, CAST($words AS BIGINT), $filter)
-        ) AS ngrams
+        shared_ngrams(instruction, input, output, CAST($words AS BIGINT), $filter) AS ngrams
     FROM normalized
     WHERE kind = CAST($kind AS VARCHAR) AND reason IS NULL
 ),

@@ -2,7 +2,7 @@
 --
 -- in   normalized(source_idx, kind, source_row, instruction, input, reason, …)
 --      overlaps(source_idx, kind, source_row, held_out_source_idx, held_out_row, ngram)
---      deduped(source_idx, source_row, first_source_idx, first_source_row, …), near(source_idx, source_row, …)
+--      copies(source_idx, source_row, …), near(source_idx, source_row, …)
 --      the rows that went before; both are empty for task rows, which go first
 -- out  source_idx, source_row, reason, kept_source_idx, kept_row, similarity, matched
 --      `kept_…` name the first held-out or eval row it is like, `matched` is what they share
@@ -16,16 +16,19 @@ WITH asked AS (
         source_idx,
         kind,
         source_row,
-        CASE
-            WHEN CAST($kind AS VARCHAR) = 'task' AND NOT is_blank(input) THEN input
-            ELSE concat(instruction, chr(10), input)
-        END AS text
+        CASE WHEN CAST($kind AS VARCHAR) = 'task' AND NOT is_blank(input) THEN '' ELSE instruction END AS instruction,
+        input
     FROM normalized
     WHERE reason IS NULL AND kind IN (CAST($kind AS VARCHAR), 'held_out', 'eval')
 ),
 hashed AS (
-    SELECT *, words_hash(text) AS hash
+    SELECT *, words_hash(instruction, input) AS hash
     FROM asked
+),
+texts AS (
+    SELECT source_idx, source_row, hash, concat(instruction, chr(10), input) AS text
+    FROM hashed
+    WHERE kind IN ('held_out', 'eval')
 ),
 held_out AS (
     SELECT
@@ -34,8 +37,8 @@ held_out AS (
         text,
         hash,
         row_number() OVER (PARTITION BY words(text) ORDER BY source_idx, source_row) AS rank
-    FROM hashed
-    WHERE kind IN ('held_out', 'eval') AND words(text) <> ''
+    FROM texts
+    WHERE words(text) <> ''
 ),
 matches AS (
     SELECT
@@ -45,10 +48,11 @@ matches AS (
         held_out.source_idx AS kept_source_idx,
         held_out.source_row AS kept_row,
         CAST(1 AS DOUBLE) AS similarity,
-        left(words(asked.text), 80) AS matched
+        left(words(concat(asked.instruction, chr(10), asked.input)), 80) AS matched
     FROM held_out
     -- Only texts of one hash are compared as such.
-    JOIN hashed AS asked ON asked.hash = held_out.hash AND same_words(asked.text, held_out.text)
+    JOIN hashed AS asked
+        ON asked.hash = held_out.hash AND same_words(concat(asked.instruction, chr(10), asked.input), held_out.text)
     WHERE held_out.rank = 1 AND asked.kind = CAST($kind AS VARCHAR)
     UNION ALL
     SELECT
@@ -68,8 +72,7 @@ ranked AS (
 ),
 gone AS (
     SELECT source_idx, source_row
-    FROM deduped
-    WHERE first_source_idx <> source_idx OR first_source_row <> source_row
+    FROM copies
     UNION ALL
     SELECT source_idx, source_row
     FROM near

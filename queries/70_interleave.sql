@@ -1,9 +1,9 @@
 -- The order of the stream.
 --
--- in   deduped(source_idx, kind, source_row, sample_id, first_source_idx, first_source_row)
+-- in   firsts(source_idx, kind, source_row, sample_id, …)
 --      drawn(source_idx, source_row, sample_id, pass, round, draw)
 --      strata(pass, source_idx, n_last, first_dealt, n_batches)    how a stratified order is dealt; without rows otherwise
--- out  position, kind, source_idx, source_row, task_row, repeat
+-- out  position, source_idx, source_row, task_row
 --      `position` is 0, 1, 2, … without a gap
 -- with $order    VARCHAR            shuffled | strict | staged | stratified
 --      $ratio    VARCHAR            in strict order: diverse samples per task sample over all iterations, a decimal number
@@ -11,7 +11,8 @@
 --      $n_again  BIGINT             in staged order: task samples that the second stage of a pass holds again
 --      $seed     BIGINT UNSIGNED    changes every order but the strict one
 --
--- shuffled    by a hash keyed with the seed, which is a uniform permutation.
+-- shuffled    by a hash keyed with the seed, which is a uniform permutation. One number is sorted faster than several, so
+--             the key holds the pass and the stage too.
 -- strict      Algorithm 1 of the paper: after the first i task rows round(ratio · i) draws have been made. Draw n, counted
 --             from 0, therefore follows the first task row for which that count exceeds n.
 -- staged      all task samples; then the draws, with some task samples again; each stage shuffled.
@@ -21,14 +22,14 @@
 WITH passes AS (
     SELECT unnest(generate_series(0, CAST($passes AS BIGINT) - 1)) AS pass
 ),
-firsts AS (
+numbered AS (
     SELECT
         source_idx,
         source_row,
         sample_id,
         CAST(row_number() OVER (ORDER BY source_idx, source_row) AS BIGINT) - 1 AS task_row
-    FROM deduped
-    WHERE kind = 'task' AND first_source_idx = source_idx AND first_source_row = source_row
+    FROM firsts
+    WHERE kind = 'task'
 ),
 tasks AS (
     SELECT
@@ -41,18 +42,17 @@ tasks AS (
             PARTITION BY pass
             ORDER BY seeded_hash(sample_id, 'again', pass, CAST($seed AS BIGINT UNSIGNED)), sample_id
         ) AS nth_again
-    FROM firsts
+    FROM numbered
     CROSS JOIN passes
 ),
 draws AS (
-    SELECT *, task_of_draw(CAST($ratio AS VARCHAR), draw) AS task_row
+    SELECT *, CASE WHEN $order = 'strict' THEN task_of_draw(CAST($ratio AS VARCHAR), draw) END AS task_row
     FROM drawn
 ),
 slots AS (
     SELECT
         pass,
         0 AS stage,
-        'task' AS kind,
         source_idx,
         source_row,
         sample_id,
@@ -64,7 +64,6 @@ slots AS (
     SELECT
         pass,
         CASE WHEN $order = 'staged' THEN 1 ELSE 0 END AS stage,
-        'diverse' AS kind,
         source_idx,
         source_row,
         sample_id,
@@ -76,7 +75,6 @@ slots AS (
     SELECT
         pass,
         1 AS stage,
-        'task' AS kind,
         source_idx,
         source_row,
         sample_id,
@@ -85,11 +83,6 @@ slots AS (
         CAST(0 AS BIGINT) AS strict_position
     FROM tasks
     WHERE nth_again <= CAST($n_again AS BIGINT)
-),
-dealing AS (
-    SELECT pass, source_idx, n_last, first_dealt, n_batches
-    FROM strata
-    WHERE $order = 'stratified'
 ),
 dealt AS (
     SELECT
@@ -101,51 +94,52 @@ dealt AS (
             PARTITION BY slots.pass, slots.source_idx
             ORDER BY seeded_hash(sample_id, 'deal', occurrence, CAST($seed AS BIGINT UNSIGNED)), sample_id, occurrence
         ) AS BIGINT) - 1 AS nth
-    FROM dealing
-    RIGHT JOIN slots ON slots.pass = dealing.pass AND slots.source_idx = dealing.source_idx
+    FROM strata
+    JOIN slots ON slots.pass = strata.pass AND slots.source_idx = strata.source_idx
+    WHERE $order = 'stratified'
 ),
-keyed AS (
+batched AS (
     SELECT
         *,
-        CASE WHEN $order = 'strict' THEN strict_position ELSE 0 END AS strict_key,
-        CASE WHEN $order = 'stratified' AND nth < n_last THEN 1 ELSE 0 END AS is_last,
+        CASE WHEN nth < n_last THEN 1 ELSE 0 END AS is_last,
         CASE
-            WHEN $order = 'stratified' AND nth >= n_last
-                THEN spread((first_dealt + nth - n_last) % n_batches, CAST($seed AS BIGINT UNSIGNED))
+            WHEN nth >= n_last THEN spread((first_dealt + nth - n_last) % n_batches, CAST($seed AS BIGINT UNSIGNED))
         END AS batch
     FROM dealt
 ),
 placed AS (
     SELECT
-        *,
-        CAST(row_number() OVER (
+        source_idx,
+        source_row,
+        task_row,
+        row_number() OVER (
+            ORDER BY shuffle_key(2 * pass + stage, sample_id, occurrence, CAST($seed AS BIGINT UNSIGNED))
+        ) AS place
+    FROM slots
+    WHERE $order IN ('shuffled', 'staged')
+    UNION ALL
+    SELECT
+        source_idx,
+        source_row,
+        task_row,
+        row_number() OVER (ORDER BY pass, strict_position) AS place
+    FROM slots
+    WHERE $order = 'strict'
+    UNION ALL
+    SELECT
+        source_idx,
+        source_row,
+        task_row,
+        row_number() OVER (
             ORDER BY
                 pass,
-                stage,
-                strict_key,
                 is_last,
                 batch,
                 seeded_hash(sample_id, 'shuffle', occurrence, CAST($seed AS BIGINT UNSIGNED)),
-                sample_id,
-                occurrence
-        ) AS BIGINT) - 1 AS position
-    FROM keyed
+                sample_id
+        ) AS place
+    FROM batched
 )
-SELECT
-    position,
-    kind,
-    source_idx,
-    source_row,
-    CASE WHEN kind = 'task' OR $order = 'strict' THEN task_row END AS task_row,
-    -- Numbered within its equals: a window with a partition for every sample would cost several times as much.
-    CAST(
-        row_number() OVER (
-            ORDER BY sample_id, position
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) - rank() OVER (
-            ORDER BY sample_id
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) AS BIGINT
-    ) AS repeat
+SELECT CAST(place AS BIGINT) - 1 AS position, source_idx, source_row, task_row
 FROM placed
-ORDER BY position;
+ORDER BY place;

@@ -1,16 +1,41 @@
 -- The stream itself: every position with its texts.
 --
--- in   ordered(position, kind, source_idx, source_row, task_row, repeat)
+-- in   ordered(position, source_idx, source_row, task_row)
+--      repeats(position, repeat, …)
 --      normalized(source_idx, source_row, sample_id, instruction, input, output, …)
---      sources(source_idx, name, …)
+--      sources(source_idx, kind, name, …)
 -- out  the rows of the shards, in their schema and order
 -- with $first_position  BIGINT    the stretch of the stream to write: so many rows as fit in memory, and in an interrupted
 --      $end_position    BIGINT    build those that are missing
+WITH stretch AS (
+    SELECT position, source_idx, source_row, task_row
+    FROM ordered
+    WHERE position >= CAST($first_position AS BIGINT) AND position < CAST($end_position AS BIGINT)
+),
+counted AS (
+    SELECT position, repeat
+    FROM repeats
+    WHERE position >= CAST($first_position AS BIGINT) AND position < CAST($end_position AS BIGINT)
+),
+places AS (
+    SELECT
+        stretch.position,
+        kind,
+        name,
+        stretch.source_idx,
+        source_row,
+        task_row,
+        coalesce(repeat, 0) AS repeat
+    FROM sources
+    JOIN (
+        counted RIGHT JOIN stretch ON counted.position = stretch.position
+    ) ON stretch.source_idx = sources.source_idx
+)
 SELECT
     CAST(position AS BIGINT UNSIGNED) AS position,
-    ordered.kind,
-    sources.name AS source,
-    ordered.source_row,
+    places.kind,
+    name AS source,
+    places.source_row,
     sample_id,
     CAST(task_row AS BIGINT UNSIGNED) AS task_row,
     CAST(NULL AS VARCHAR) AS direction,
@@ -18,8 +43,6 @@ SELECT
     instruction,
     input,
     output
-FROM sources
-JOIN ordered ON ordered.source_idx = sources.source_idx
-JOIN normalized ON normalized.source_idx = ordered.source_idx AND normalized.source_row = ordered.source_row
-WHERE position >= CAST($first_position AS BIGINT) AND position < CAST($end_position AS BIGINT)
+FROM places
+JOIN normalized ON normalized.source_idx = places.source_idx AND normalized.source_row = places.source_row
 ORDER BY position;

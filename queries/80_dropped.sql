@@ -1,7 +1,7 @@
 -- Every row that was read and is not in the pool, with the query that dropped it and its evidence.
 --
 -- in   normalized(source_idx, source_row, reason, matched, …)
---      deduped(source_idx, source_row, sample_id, first_source_idx, first_source_row)
+--      copies(source_idx, source_row, first_source_idx, first_source_row)
 --      near(source_idx, source_row, kept_source_idx, kept_row, similarity)
 --      contaminated(source_idx, source_row, reason, kept_source_idx, kept_row, similarity, matched)
 --      sources(source_idx, name, …)
@@ -30,8 +30,7 @@ WITH losses AS (
         first_source_row AS kept_row,
         CAST(1 AS DOUBLE) AS similarity,
         CAST(NULL AS VARCHAR) AS matched
-    FROM deduped
-    WHERE first_source_idx <> source_idx OR first_source_row <> source_row
+    FROM copies
     UNION ALL
     SELECT
         source_idx,

@@ -1,7 +1,7 @@
 -- The rows that the fit and the evaluation measure on, of one kind.
 --
 -- in   normalized(source_idx, kind, source_row, sample_id, instruction, input, output, reason, …)
---      pool(source_idx, source_row, held_out, …)
+--      set_aside(source_idx, source_row)
 --      sources(source_idx, name, …)
 -- out  kind, source, source_row, sample_id, instruction, input, output
 -- with $kind  VARCHAR    task: the usable rows of the held-out sources; diverse: the rows set aside from the pool
@@ -11,8 +11,7 @@ WITH chosen AS (
     WHERE kind = 'held_out' AND reason IS NULL
     UNION ALL
     SELECT 'diverse' AS kind, source_idx, source_row
-    FROM pool
-    WHERE held_out
+    FROM set_aside
 )
 SELECT
     chosen.kind,

@@ -1,8 +1,8 @@
 -- What became of every source's rows: rows_in = kept + dropped, kept = used + unused + held_out.
 --
--- in   normalized(source_idx, reason, …), deduped(…), near(source_idx, …), contaminated(source_idx, …)
---      overlaps(source_idx, kind, source_row, …), pool(…, held_out)
---      ordered(source_idx, repeat, …)
+-- in   normalized(source_idx, reason, …), copies(source_idx, …), near(source_idx, …), contaminated(source_idx, …)
+--      overlaps(source_idx, kind, source_row, …), firsts(source_idx, source_row, …), set_aside(source_idx, …)
+--      ordered(source_idx, …), repeats(source_idx, …)
 --      sources(source_idx, name, path, kind, blake3, licence, weight, requested_rows)
 -- out  source, path, kind, blake3, licence, weight, requested_rows, rows_in, kept, dropped, unused, used, held_out, repeats, overlaps
 --      `overlaps` counts the task rows among the kept that share words in a row with a row measured on
@@ -11,10 +11,9 @@ WITH records AS (
     FROM normalized
     GROUP BY source_idx
 ),
-copies AS (
+gone AS (
     SELECT source_idx
-    FROM deduped
-    WHERE first_source_idx <> source_idx OR first_source_row <> source_row
+    FROM copies
     UNION ALL
     SELECT source_idx
     FROM near
@@ -22,48 +21,50 @@ copies AS (
     SELECT source_idx
     FROM contaminated
 ),
-copied AS (
-    SELECT source_idx, count(*) AS n_copies
-    FROM copies
+lost AS (
+    SELECT source_idx, count(*) AS n_gone
+    FROM gone
     GROUP BY source_idx
 ),
-set_aside AS (
+measured AS (
     SELECT source_idx, count(*) AS n_held_out
-    FROM pool
-    WHERE held_out
+    FROM set_aside
     GROUP BY source_idx
 ),
 overlapping AS (
-    SELECT deduped.source_idx, count(*) AS n_overlaps
+    SELECT firsts.source_idx, count(*) AS n_overlaps
     FROM overlaps
-    JOIN deduped ON deduped.source_idx = overlaps.source_idx AND deduped.source_row = overlaps.source_row
-    WHERE overlaps.kind = 'task' AND first_source_idx = deduped.source_idx AND first_source_row = deduped.source_row
-    GROUP BY deduped.source_idx
+    JOIN firsts ON firsts.source_idx = overlaps.source_idx AND firsts.source_row = overlaps.source_row
+    WHERE overlaps.kind = 'task'
+    GROUP BY firsts.source_idx
 ),
 uses AS (
-    SELECT
-        source_idx,
-        count(*) FILTER (WHERE repeat = 0) AS used,
-        count(*) FILTER (WHERE repeat > 0) AS repeats
+    SELECT source_idx, count(*) AS n_uses
     FROM ordered
+    GROUP BY source_idx
+),
+repeated AS (
+    SELECT source_idx, count(*) AS repeats
+    FROM repeats
     GROUP BY source_idx
 ),
 counts AS (
     SELECT
         sources.*,
         coalesce(rows_in, 0) AS rows_in,
-        coalesce(n_rejected, 0) + coalesce(n_copies, 0) AS dropped,
-        coalesce(rows_in, 0) - coalesce(n_rejected, 0) - coalesce(n_copies, 0) AS kept,
-        coalesce(used, 0) AS used,
+        coalesce(n_rejected, 0) + coalesce(n_gone, 0) AS dropped,
+        coalesce(rows_in, 0) - coalesce(n_rejected, 0) - coalesce(n_gone, 0) AS kept,
+        coalesce(n_uses, 0) - coalesce(repeats, 0) AS used,
         coalesce(repeats, 0) AS repeats,
         coalesce(n_held_out, 0) AS n_held_out,
         coalesce(n_overlaps, 0) AS n_overlaps
     FROM sources
     LEFT JOIN records ON records.source_idx = sources.source_idx
-    LEFT JOIN copied ON copied.source_idx = sources.source_idx
-    LEFT JOIN set_aside ON set_aside.source_idx = sources.source_idx
+    LEFT JOIN lost ON lost.source_idx = sources.source_idx
+    LEFT JOIN measured ON measured.source_idx = sources.source_idx
     LEFT JOIN overlapping ON overlapping.source_idx = sources.source_idx
     LEFT JOIN uses ON uses.source_idx = sources.source_idx
+    LEFT JOIN repeated ON repeated.source_idx = sources.source_idx
 )
 SELECT
     name AS source,

@@ -1,8 +1,7 @@
 -- The pool with what its rows are measured by, and two picks from it: the rows that were chosen, and random ones.
 --
--- in   pool(source_idx, source_row, sample_id, held_out)
+-- in   pool(source_idx, source_row, sample_id, instruction, input, output)
 --      drawn(source_idx, source_row, …)
---      normalized(source_idx, source_row, instruction, input, output, …)
 -- out  source_idx, source_row, sample_id, cluster, lead_pair, n_words, in_random, in_chosen
 -- with $seed    BIGINT UNSIGNED    the seed of the draw
 --      $unseen  BIGINT UNSIGNED    another one, for clusters that the draw has not seen
@@ -25,11 +24,8 @@ measured AS (
         CAST(cardinality(word_hashes(concat(instruction, chr(10), input, chr(10), output))) AS BIGINT) AS n_words,
         seeded_hash(pool.sample_id, 'draw', CAST(0 AS BIGINT), CAST($seed AS BIGINT UNSIGNED)) AS place,
         chosen.source_row IS NOT NULL AS in_chosen
-    FROM pool
-    LEFT JOIN chosen ON chosen.source_idx = pool.source_idx AND chosen.source_row = pool.source_row
-    -- Last, so that no text is held in memory while the rows are matched.
-    JOIN normalized ON normalized.source_idx = pool.source_idx AND normalized.source_row = pool.source_row
-    WHERE NOT held_out
+    FROM chosen
+    RIGHT JOIN pool ON pool.source_idx = chosen.source_idx AND pool.source_row = chosen.source_row
 ),
 counted AS (
     SELECT

@@ -54,8 +54,12 @@ queries! {
     Normalize = "10_normalize.sql",
     /// How many records are unusable.
     Rejects = "15_rejects.sql",
-    /// The first of equal samples stays.
+    /// The rows to train on that can be used.
+    Usable = "18_usable.sql",
+    /// The first of equal samples stays: those that go.
     DedupeExact = "20_dedupe_exact.sql",
+    /// Those that stay.
+    Firsts = "21_firsts.sql",
     /// How many tokens the samples have.
     Tokens = "22_tokens.sql",
     /// The rows that are compared, as sets of pieces.
@@ -72,10 +76,14 @@ queries! {
     Overlaps = "38_overlaps.sql",
     /// The rows that go because they are what is measured on.
     Decontaminate = "40_decontaminate.sql",
-    /// The pool, and what is set aside to measure on.
+    /// The diverse rows that nothing drops.
+    Kept = "42_kept.sql",
+    /// The diverse rows that are set aside to measure on.
     HoldOut = "45_hold_out.sql",
+    /// The diverse rows to draw from.
+    Pool = "46_pool.sql",
     /// How many tokens each source has to give.
-    PoolTokens = "46_pool_tokens.sql",
+    PoolTokens = "47_pool_tokens.sql",
     /// Which samples are of a kind.
     Clusters = "48_clusters.sql",
     /// The order in which each source gives its samples.
@@ -86,6 +94,8 @@ queries! {
     Draws = "55_draws.sql",
     /// The order of the stream.
     Interleave = "70_interleave.sql",
+    /// Where a sample stands again.
+    Repeats = "71_repeats.sql",
     /// How many tokens each source has in the stream.
     UsedTokens = "72_used_tokens.sql",
     /// The stream with its texts.
@@ -208,9 +218,19 @@ pub fn rejects() -> Bound {
     bound(Query::Rejects, vec![])
 }
 
+/// `18_usable.sql`
+pub fn usable() -> Bound {
+    bound(Query::Usable, vec![])
+}
+
 /// `20_dedupe_exact.sql`
 pub fn dedupe_exact() -> Bound {
     bound(Query::DedupeExact, vec![])
+}
+
+/// `21_firsts.sql`
+pub fn firsts() -> Bound {
+    bound(Query::Firsts, vec![])
 }
 
 /// `22_tokens.sql` for one kind of samples.
@@ -278,12 +298,22 @@ pub fn decontaminate(kind: Kind) -> Bound {
     )
 }
 
+/// `42_kept.sql`
+pub fn kept() -> Bound {
+    bound(Query::Kept, vec![])
+}
+
 /// `45_hold_out.sql`, setting `n_rows` aside.
 pub fn hold_out(n_rows: u64) -> Bound {
     bound(Query::HoldOut, vec![("n_rows", count(n_rows))])
 }
 
-/// `46_pool_tokens.sql`
+/// `46_pool.sql`
+pub fn pool() -> Bound {
+    bound(Query::Pool, vec![])
+}
+
+/// `47_pool_tokens.sql`
 pub fn pool_tokens() -> Bound {
     bound(Query::PoolTokens, vec![])
 }
@@ -308,8 +338,11 @@ pub fn draw_tokens() -> Bound {
 }
 
 /// `55_draws.sql`
-pub fn draws() -> Bound {
-    bound(Query::Draws, vec![])
+pub fn draws(order: Order) -> Bound {
+    bound(
+        Query::Draws,
+        vec![("order", ScalarValue::from(order.name()))],
+    )
 }
 
 /// `70_interleave.sql`; `ratio` is r·k as a decimal number.
@@ -322,6 +355,11 @@ pub fn interleave(order: Order, ratio: &str, passes: u32, n_again: u64, seed: u6
         ("seed", ScalarValue::from(seed)),
     ];
     bound(Query::Interleave, parameters)
+}
+
+/// `71_repeats.sql`
+pub fn repeats() -> Bound {
+    bound(Query::Repeats, vec![])
 }
 
 /// `72_used_tokens.sql`

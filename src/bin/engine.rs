@@ -16,8 +16,11 @@ const PANICKED: u8 = 101;
 /// The exit code of a command that was interrupted.
 const INTERRUPTED: u8 = 130;
 
-/// Rows in a batch: small enough that a sort can spill in many steps.
-const BATCH_ROWS: usize = 2_048;
+/// Rows in a batch, at the most; a sort of larger ones is hardly faster.
+const BATCH_ROWS_MAX: usize = 8_192;
+
+/// Memory for each row of a batch: small enough batches that a sort can spill in many steps.
+const BYTES_PER_BATCH_ROW: usize = 50_000;
 
 /// The stack of a worker: deep query plans are walked recursively.
 const STACK_BYTES: usize = 8 << 20;
@@ -46,10 +49,17 @@ pub(crate) struct EngineFlags {
 impl EngineFlags {
     /// How much of the machine to use.
     pub(crate) fn engine(&self) -> Engine {
+        let memory_bytes = self.memory_limit.unwrap_or_else(half_of_memory);
+        let batch_rows = match self.batch_rows {
+            Some(rows) => rows as usize,
+            None => BATCH_ROWS_MAX
+                .min(memory_bytes / BYTES_PER_BATCH_ROW)
+                .max(1),
+        };
         Engine {
             threads: self.general.threads(),
-            batch_rows: self.batch_rows.map_or(BATCH_ROWS, |rows| rows as usize),
-            memory_bytes: self.memory_limit.unwrap_or_else(half_of_memory),
+            batch_rows,
+            memory_bytes,
             temp_dir: self.temp_dir.clone(),
         }
     }

@@ -10,7 +10,7 @@ use arrow::array::{
 };
 
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::prelude::{Expr, SessionContext, col, lit};
+use datafusion::prelude::{SessionContext, col, lit};
 
 use crate::config::{BuildConfig, Select, Unit};
 use crate::error::{Error, Result};
@@ -206,7 +206,7 @@ impl<'a> Line<'a> {
 }
 
 impl Line<'_> {
-    /// Everything before the first shard: reads, cleans, draws and orders. Leaves the tables `normalized`, `deduped`, `pool`,
+    /// Everything before the first shard: reads, cleans, draws and orders. Leaves the tables `normalized`, `firsts`, `pool`,
     /// `ordered` and `sources`.
     pub(super) async fn draw(&mut self) -> Result<Stream> {
         self.register_sources(None)?;
@@ -215,21 +215,22 @@ impl Line<'_> {
             self.normalize(kind).await?;
         }
         let mut decontamination = self.decontaminate_tasks().await?;
-        let deduped = self.dedupe(&decontamination).await?;
-        let tasks = self.count_first(Kind::Task).await?;
+        let copies = self.dedupe(&decontamination).await?;
+        let tasks = self.count("firsts").await?;
         let n_tasks = tasks.values().sum();
         if n_tasks == 0 {
             rejects::check(self.stages.session, self.config.max_rejects).await?;
-            let n_read = self.count("normalized", col("kind").eq(lit("task")));
+            let read = self.count("normalized").await?;
+            let of_tasks = self.places(Kind::Task).into_iter();
             return Err(Error::NoTasks {
-                n_read: n_read.await?.values().sum(),
+                n_read: of_tasks.filter_map(|idx| read.get(&idx)).sum(),
             });
         }
         let task_tokens = match &mut self.tokens {
             None => 0,
             Some(tokens) => {
                 tokens.register(self.stages.session);
-                tokens.count(&self.stages, Kind::Task, &deduped).await?;
+                tokens.count(&self.stages, Kind::Task, &copies).await?;
                 tokens.total(&self.stages)?
             }
         };
@@ -240,19 +241,23 @@ impl Line<'_> {
         self.default_rows(wanted)?;
         self.normalize(Kind::Diverse).await?;
         rejects::check(self.stages.session, self.config.max_rejects).await?;
-        let deduped = self.dedupe(&decontamination).await?;
+        let copies = self.dedupe(&decontamination).await?;
         if let Some(tokens) = &mut self.tokens {
-            tokens.count(&self.stages, Kind::Diverse, &deduped).await?;
+            tokens.count(&self.stages, Kind::Diverse, &copies).await?;
         }
-        let near = self.dedupe_near(&deduped).await?;
-        self.decontaminate(&mut decontamination, &deduped, &near)
+        let near = self.dedupe_near(&copies).await?;
+        self.decontaminate(&mut decontamination, &copies, &near)
             .await?;
-        let pool = self.hold_out(&deduped, &near, &decontamination).await?;
-        let pools = self
-            .count("pool", Expr::Not(Box::new(col("held_out"))))
+        self.stages.view("kept", &queries::kept()).await?;
+        let kept = self.count("kept").await?;
+        let set_aside = self
+            .hold_out(kept.values().sum(), &copies, &near, &decontamination)
             .await?;
+        self.stages.view("pool", &queries::pool()).await?;
+        let n_set_aside = self.count("set_aside").await?;
         let pools = self.places(Kind::Diverse).into_iter().map(|source_idx| {
-            let n_rows = pools.get(&source_idx).copied().unwrap_or(0);
+            let of = |counts: &BTreeMap<_, _>| counts.get(&source_idx).copied().unwrap_or(0);
+            let n_rows = of(&kept) - of(&n_set_aside);
             Pool {
                 source_idx,
                 n_rows,
@@ -266,7 +271,7 @@ impl Line<'_> {
         let draw = Draw {
             stages: &self.stages,
             config: self.config,
-            pool: &pool,
+            pool: &set_aside.key,
             progress: self.progress,
         };
         let drawn = draw.run(wanted, pools.collect()).await?;
@@ -275,7 +280,7 @@ impl Line<'_> {
             self.config,
             &tasks,
             &drawn,
-            &deduped,
+            &copies,
             self.progress,
         )
         .await?;
@@ -364,23 +369,27 @@ impl Line<'_> {
     async fn decontaminate(
         &self,
         begun: &mut Decontamination,
-        deduped: &Stage,
+        copies: &Stage,
         near: &Stage,
     ) -> Result<()> {
-        let rows = [deduped.key.as_str(), near.key.as_str()];
+        let rows = [copies.key.as_str(), near.key.as_str()];
         begun
             .compare(&self.stages, Kind::Diverse, &rows, self.progress)
             .await
     }
 
+    /// Leaves the tables `copies`, the rows that are equal to an earlier one, and `firsts`, those that are not.
     async fn dedupe(&self, decontamination: &Decontamination) -> Result<Stage> {
+        self.stages.view("usable", &queries::usable()).await?;
         let mut keys = self.normalized_keys(None);
         keys.extend(decontamination.keys());
-        self.run("deduped", &queries::dedupe_exact(), &keys).await
+        let copies = self.run("copies", &queries::dedupe_exact(), &keys).await?;
+        self.stages.view("firsts", &queries::firsts()).await?;
+        Ok(copies)
     }
 
     /// The rows that go as near-duplicates, in the table `near`.
-    async fn dedupe_near(&self, deduped: &Stage) -> Result<Stage> {
+    async fn dedupe_near(&self, copies: &Stage) -> Result<Stage> {
         let near = &self.config.near;
         let Some(threshold) = near.threshold else {
             return near::none(&self.stages).await;
@@ -392,30 +401,28 @@ impl Line<'_> {
             threshold,
             seed,
             bytes_max,
-            deduped,
+            copies,
             self.progress,
         )
         .await
     }
 
+    /// Sets some of `n_kept` diverse rows aside, in the table `set_aside`.
     async fn hold_out(
         &self,
-        deduped: &Stage,
+        n_kept: u64,
+        copies: &Stage,
         near: &Stage,
         decontamination: &Decontamination,
     ) -> Result<Stage> {
-        let n_first: u64 = self.count_first(Kind::Diverse).await?.values().sum();
-        let n_near: u64 = self.count("near", lit(true)).await?.values().sum();
-        let mut contaminated = self.count("contaminated", lit(true)).await?;
-        contaminated.retain(|&idx, _| self.sources[idx].kind == Kind::Diverse);
-        let n_kept = n_first - n_near - contaminated.values().sum::<u64>();
         let n_rows = self
             .config
             .held_out_diverse
             .min(n_kept / MIN_POOL_PER_HELD_OUT);
-        let mut inputs = vec![deduped.key.as_str(), near.key.as_str()];
+        let mut inputs = vec![copies.key.as_str(), near.key.as_str()];
         inputs.extend(decontamination.keys());
-        self.run("pool", &queries::hold_out(n_rows), &inputs).await
+        self.run("set_aside", &queries::hold_out(n_rows), &inputs)
+            .await
     }
 
     /// Runs a query as a stage and makes its rows a table.
@@ -501,20 +508,10 @@ impl Line<'_> {
             .collect()
     }
 
-    /// Rows by `source_idx` that are the first of their equals, for one kind of source.
-    async fn count_first(&self, kind: Kind) -> Result<BTreeMap<usize, u64>> {
-        let is_first = col("first_source_idx")
-            .eq(col("source_idx"))
-            .and(col("first_source_row").eq(col("source_row")));
-        let mut counts = self.count("deduped", is_first).await?;
-        counts.retain(|&idx, _| self.sources[idx].kind == kind);
-        Ok(counts)
-    }
-
-    /// Rows of a table that meet a condition, by `source_idx`.
-    async fn count(&self, table: &str, condition: Expr) -> Result<BTreeMap<usize, u64>> {
+    /// Rows of a table, by `source_idx`.
+    async fn count(&self, table: &str) -> Result<BTreeMap<usize, u64>> {
         let counted = async {
-            let rows = self.stages.session.table(table).await?.filter(condition)?;
+            let rows = self.stages.session.table(table).await?;
             rows.aggregate(vec![col("source_idx")], vec![count(lit(1)).alias("n")])?
                 .collect()
                 .await

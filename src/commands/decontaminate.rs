@@ -116,7 +116,7 @@ async fn empty_tables(stages: &Stages<'_>) -> Result<()> {
     near::none(stages).await?;
     for (table, columns) in [
         (
-            "deduped",
+            "copies",
             &[
                 ("source_idx", Int64),
                 ("source_row", UInt64),

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array};
-use arrow::datatypes::Int64Type;
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Int64Type};
 
-use crate::config::{BuildConfig, Select, Unit};
+use crate::config::{BuildConfig, Order, Select, Unit};
 use crate::error::Result;
 use crate::queries;
+use crate::sample::sample_id_type;
 
 use super::allot::{Parts, Supply, allot};
 use super::build::Progress;
 use super::nearest::Nearest;
+use super::rounds::{Round, leave_whole_unranked, register_rounds, register_spans, rounds, spans};
 use super::stages::{Stage, Stages, each_batch, register_columns};
 use super::tokens;
 
@@ -60,11 +62,12 @@ impl Drawn {
     }
 }
 
-/// The queries of the draw, over the tables `pool` and `normalized`.
+/// The queries of the draw, over the table `pool`.
 pub(super) struct Draw<'a> {
     pub(super) stages: &'a Stages<'a>,
     pub(super) config: &'a BuildConfig,
-    pub(super) pool: &'a Stage,
+    /// What decides the pool.
+    pub(super) pool: &'a str,
     pub(super) progress: &'a dyn Fn(Progress),
 }
 
@@ -94,21 +97,16 @@ impl Draw<'_> {
         )?;
         let clusters = self.cluster().await?;
         let draws = match config.ratio_unit {
-            Unit::Rows => {
-                let draws = by_source(&parts);
-                let totals = draws.iter().map(|draws| draws.iter().sum()).collect();
-                self.rank(&places, totals).await?;
-                draws
-            }
+            Unit::Rows => by_source(&parts),
             Unit::Tokens => {
                 // As many whole rounds as hold what is due, and one more for the row that comes nearest.
-                let rounds = |(nth, &(_, n_rows)): (usize, &(usize, u64))| {
+                let whole_rounds = |(nth, &(_, n_rows)): (usize, &(usize, u64))| {
                     let due: u64 = parts.passes.iter().map(|pass| pass[nth]).sum();
                     due.checked_div(supplies[nth].pool)
                         .map_or(0, |full| (full + 1) * n_rows)
                 };
-                let totals = places.iter().enumerate().map(rounds).collect();
-                self.rank(&places, totals).await?;
+                let totals = places.iter().enumerate().map(whole_rounds).collect();
+                self.rank(&rounds(&places, totals)).await?;
                 self.nearest(&places, &parts).await?
             }
         };
@@ -124,12 +122,22 @@ impl Draw<'_> {
             })
             .collect();
         let spans = spans(&sources);
-        register_spans(self.stages, &spans)?;
-        let query = queries::draws();
+        register_spans(self.stages.session, &spans)?;
+        if config.ratio_unit == Unit::Rows {
+            let totals = sources.iter().map(SourceDraws::n_draws).collect();
+            let mut rounds = rounds(&places, totals);
+            // A strict order asks when in its round a sample is drawn.
+            if config.order != Order::Strict {
+                leave_whole_unranked(&mut rounds, &spans);
+            }
+            self.rank(&rounds).await?;
+        }
+        let query = queries::draws(config.order);
         (self.progress)(Progress::Query(query.query.file()));
         let ranking = queries::diversify(config.select, config.seed).fingerprint();
-        let inputs = [&self.pool.key, &clusters, &ranking, &format!("{spans:?}")];
-        let stage = self.stages.run(&query, &inputs.map(String::as_str)).await?;
+        let spans = format!("{spans:?}");
+        let inputs = [self.pool, &clusters, &ranking, &spans];
+        let stage = self.stages.run(&query, &inputs).await?;
         self.stages
             .register("drawn", std::slice::from_ref(&stage))
             .await?;
@@ -139,11 +147,12 @@ impl Draw<'_> {
     /// Leaves the table `clusters`, empty where none are asked for, and says what decides it.
     async fn cluster(&self) -> Result<String> {
         if self.config.select == Select::Random {
-            let none = || Arc::new(Int64Array::from_iter_values([]));
-            let rows = Arc::new(arrow::array::UInt64Array::from_iter_values([]));
-            let columns: [(&str, ArrayRef); 4] = [
-                ("source_idx", none()),
+            let none = |data_type| arrow::array::new_empty_array(&data_type);
+            let rows = none(DataType::UInt64);
+            let columns: [(&str, ArrayRef); 5] = [
+                ("source_idx", none(DataType::Int64)),
                 ("source_row", Arc::clone(&rows) as _),
+                ("sample_id", none(sample_id_type())),
                 ("cluster", Arc::clone(&rows) as _),
                 ("opening", rows),
             ];
@@ -152,32 +161,16 @@ impl Draw<'_> {
         }
         let query = queries::clusters(self.config.seed);
         (self.progress)(Progress::Query(query.query.file()));
-        let stage = self.stages.run(&query, &[&self.pool.key]).await?;
+        let stage = self.stages.run(&query, &[self.pool]).await?;
         self.stages
             .register("clusters", std::slice::from_ref(&stage))
             .await?;
         Ok(stage.key)
     }
 
-    /// Makes `50_diversify.sql` the view `ranked`, so far as each source is to be ranked.
-    async fn rank(&self, places: &[(usize, u64)], n_draws: Vec<u64>) -> Result<()> {
-        let column = |numbers: Vec<u64>| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(
-                numbers.into_iter().map(|n| n as i64),
-            ))
-        };
-        let columns = [
-            (
-                "source_idx",
-                column(places.iter().map(|place| place.0 as u64).collect()),
-            ),
-            (
-                "n_pool",
-                column(places.iter().map(|place| place.1).collect()),
-            ),
-            ("n_draws", column(n_draws)),
-        ];
-        register_columns(self.stages.session, "supply", columns)?;
+    /// Makes `50_diversify.sql` the view `ranked`, so far as these rounds are to be ranked.
+    async fn rank(&self, rounds: &[Round]) -> Result<()> {
+        register_rounds(self.stages.session, rounds)?;
         let query = queries::diversify(self.config.select, self.config.seed);
         (self.progress)(Progress::Query(query.query.file()));
         self.stages.view("ranked", &query).await
@@ -219,96 +212,4 @@ fn by_source(parts: &Parts) -> Vec<Vec<u64>> {
     let n_sources = parts.requested.len();
     let of_source = |nth: usize| parts.passes.iter().map(|pass| pass[nth]).collect();
     (0..n_sources).map(of_source).collect()
-}
-
-/// The draws of a source and a pass, as far as they are in one round through the source's pool.
-#[derive(Debug, PartialEq, Eq)]
-struct Span {
-    source_idx: usize,
-    round: u64,
-    pass: usize,
-    /// The first draw of the pass, in this round or an earlier one.
-    first_nth: u64,
-    n_draws: u64,
-    /// Draws of all sources in earlier passes.
-    n_before: u64,
-}
-
-fn spans(sources: &[SourceDraws]) -> Vec<Span> {
-    let mut spans = Vec::new();
-    for source in sources {
-        let mut first_nth = 0;
-        for (pass, &n_draws) in source.draws.iter().enumerate() {
-            let earlier = |other: &SourceDraws| other.draws[..pass].iter().sum::<u64>();
-            let n_before = sources.iter().map(earlier).sum();
-            if n_draws > 0 {
-                let rounds = first_nth / source.n_pool..=(first_nth + n_draws - 1) / source.n_pool;
-                spans.extend(rounds.map(|round| Span {
-                    source_idx: source.source_idx,
-                    round,
-                    pass,
-                    first_nth,
-                    n_draws,
-                    n_before,
-                }));
-            }
-            first_nth += n_draws;
-        }
-    }
-    spans
-}
-
-fn register_spans(stages: &Stages<'_>, spans: &[Span]) -> Result<()> {
-    let column = |value: fn(&Span) -> u64| -> ArrayRef {
-        let values = spans.iter().map(|span| value(span) as i64);
-        Arc::new(Int64Array::from_iter_values(values))
-    };
-    let columns = [
-        ("source_idx", column(|span| span.source_idx as u64)),
-        ("round", column(|span| span.round)),
-        ("pass", column(|span| span.pass as u64)),
-        ("first_nth", column(|span| span.first_nth)),
-        ("n_draws", column(|span| span.n_draws)),
-        ("n_before", column(|span| span.n_before)),
-    ];
-    register_columns(stages.session, "allotment", columns)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pass_reaches_into_every_round_it_draws_from() {
-        let source = |source_idx, n_pool, draws: &[u64]| SourceDraws {
-            source_idx,
-            n_pool,
-            requested: 0,
-            draws: draws.to_vec(),
-        };
-        let spans = spans(&[source(3, 5, &[4, 4, 0]), source(4, 100, &[1, 2, 3])]);
-        let found: Vec<_> = spans
-            .iter()
-            .map(|span| {
-                (
-                    span.source_idx,
-                    span.round,
-                    span.pass,
-                    span.first_nth,
-                    span.n_before,
-                )
-            })
-            .collect();
-        assert_eq!(
-            found,
-            [
-                (3, 0, 0, 0, 0),
-                (3, 0, 1, 4, 5),
-                (3, 1, 1, 4, 5),
-                (4, 0, 0, 0, 0),
-                (4, 0, 1, 1, 5),
-                (4, 0, 2, 3, 11)
-            ]
-        );
-    }
 }

@@ -46,8 +46,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int64Array, RecordBatch,
-        StringArray, UInt64Array,
+        ArrayRef, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, UInt64Array,
     };
     use arrow::compute::concat_batches;
     use arrow::datatypes::{Float64Type, UInt64Type};
@@ -80,12 +79,13 @@ mod tests {
         let rows = |n: usize| Arc::new(UInt64Array::from_iter_values(0..n as u64)) as ArrayRef;
         let ids = (0..n).map(|row| [row as u8; 16]);
         let ids = FixedSizeBinaryArray::try_from_iter(ids).expect("ids");
-        let held_out = vec![false; n];
         let pool = [
             ("source_idx", idx(n)),
             ("source_row", rows(n)),
             ("sample_id", Arc::new(ids) as _),
-            ("held_out", Arc::new(BooleanArray::from(held_out)) as _),
+            ("instruction", texts(|row| row.0)),
+            ("input", texts(|row| row.1)),
+            ("output", texts(|row| row.2)),
         ];
         register_columns(&session, "pool", pool).expect("a table");
         // A row that is drawn again is chosen once.
@@ -205,7 +205,7 @@ mod tests {
         let session = tables(&engine(2, 512), 3);
         let shards = "SELECT source_row AS position, CASE WHEN source_row < 2 THEN 'task' ELSE 'diverse' END AS kind, \
             'a' AS source, sample_id, CAST(0 AS INT UNSIGNED) AS repeat, instruction, input, output \
-            FROM normalized JOIN pool USING (source_idx, source_row)";
+            FROM pool";
         let shards = session.sql(shards).await.expect("a plan");
         session
             .register_table("shards", shards.into_view())

@@ -40,6 +40,7 @@ pub mod prompt;
 mod rejects;
 #[cfg(feature = "build")]
 mod rouge_l;
+mod rounds;
 #[cfg(feature = "build")]
 pub mod sql;
 #[cfg(feature = "build")]

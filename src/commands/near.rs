@@ -35,15 +35,15 @@ pub(super) async fn find(
     threshold: f64,
     seed: u64,
     bytes_max: usize,
-    deduped: &Stage,
+    copies: &Stage,
     progress: &dyn Fn(Progress),
 ) -> Result<Stage> {
     if config.method == NearMethod::RougeL {
-        return rouge_l::find(stages, config, threshold, deduped, progress).await;
+        return rouge_l::find(stages, config, threshold, copies, progress).await;
     }
     progress(Progress::Query(Query::DedupeNear.file()));
     let query = queries::dedupe_near(config.on, config.shingle);
-    let sets = stages.run(&query, &[&deduped.key]).await?;
+    let sets = stages.run(&query, &[&copies.key]).await?;
     let decides = format!(
         "{threshold} {:?} {} {seed}",
         config.method, config.permutations

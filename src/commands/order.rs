@@ -22,7 +22,7 @@ pub(super) struct Ordered {
     pub(super) stages: Vec<StageEntry>,
 }
 
-/// Orders the stream; leaves the table `ordered`. `tasks` are the task rows of each source.
+/// Orders the stream; leaves the tables `ordered` and `repeats`. `tasks` are the task rows of each source.
 ///
 /// # Errors
 /// When the query fails.
@@ -31,7 +31,7 @@ pub(super) async fn interleave(
     config: &BuildConfig,
     tasks: &BTreeMap<usize, u64>,
     drawn: &Drawn,
-    deduped: &Stage,
+    copies: &Stage,
     progress: &dyn Fn(Progress),
 ) -> Result<Ordered> {
     let n_tasks: u64 = tasks.values().sum();
@@ -47,11 +47,15 @@ pub(super) async fn interleave(
     let ratio = config.draws_per_task()?.to_string();
     let query = queries::interleave(config.order, &ratio, config.passes, n_again, config.seed);
     progress(Progress::Query(query.query.file()));
-    let inputs = [&deduped.key, &drawn.stage.key, &format!("{strata:?}")];
+    let inputs = [&copies.key, &drawn.stage.key, &format!("{strata:?}")];
     let stage = stages.run(&query, &inputs.map(String::as_str)).await?;
     stages
         .register("ordered", std::slice::from_ref(&stage))
         .await?;
+    let query = queries::repeats();
+    progress(Progress::Query(query.query.file()));
+    let repeats = stages.run(&query, &[&stage.key]).await?;
+    stages.register("repeats", &[repeats]).await?;
     let sizes = (0..config.passes as usize).map(|pass| drawn.n_of_pass(pass));
     Ok(Ordered {
         n_again,

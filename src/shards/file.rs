@@ -22,11 +22,15 @@ use crate::error::{Error, Result};
 /// Rows in a row group: one read of the loader, and the grain of resuming.
 const ROWS_PER_GROUP: usize = 2_048;
 
+/// Rows in a row group of a stage, at the most: what is read as a whole is read faster in fewer of them.
+const ROWS_PER_STAGE_GROUP: usize = 16_384;
+
 /// Row groups encoded at the same time; bounds what a writer holds in memory, and more than the cores of a workstation
 /// brings nothing.
 const GROUPS_IN_FLIGHT: usize = 8;
 
-/// Bytes that wait to be encoded, whatever the row groups' number: long texts must not add up.
+/// Bytes that wait to be encoded, whatever the row groups' number, or for a row group of a stage to be full: long texts must
+/// not add up.
 const BYTES_IN_FLIGHT: usize = 32 << 20;
 
 /// What a file is written for, which decides how hard it is compressed.
@@ -130,6 +134,9 @@ pub struct FileWriter {
     beside: PathBuf,
     /// Cuts the incoming batches into row groups.
     groups: BatchCoalescer,
+    used_as: Use,
+    /// Bytes of rows in a row group that is not full.
+    n_bytes_open: usize,
     factory: ArrowRowGroupWriterFactory,
     file: SerializedFileWriter<HashingFile>,
     waiting: Vec<RecordBatch>,
@@ -144,6 +151,10 @@ impl FileWriter {
     /// # Errors
     /// When it cannot be created.
     pub fn create(path: &Path, schema: &SchemaRef, used_as: Use) -> Result<FileWriter> {
+        let rows_per_group = match used_as {
+            Use::Artefact => ROWS_PER_GROUP,
+            Use::Stage => ROWS_PER_STAGE_GROUP,
+        };
         let beside = beside(path);
         let file = File::create(&beside).map_err(Error::write(path))?;
         let hashing = HashingFile {
@@ -163,7 +174,9 @@ impl FileWriter {
         Ok(FileWriter {
             path: path.to_owned(),
             beside,
-            groups: BatchCoalescer::new(Arc::clone(schema), ROWS_PER_GROUP),
+            groups: BatchCoalescer::new(Arc::clone(schema), rows_per_group),
+            used_as,
+            n_bytes_open: 0,
             factory,
             file,
             waiting: Vec::new(),
@@ -184,10 +197,17 @@ impl FileWriter {
     /// When they cannot be encoded or written.
     pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.n_rows += batch.num_rows() as u64;
-        self.groups
-            .push_batch(batch)
-            .map_err(|error| lift(&self.path, error.into()))?;
+        self.n_bytes_open += batch.get_array_memory_size();
+        let pushed = self.groups.push_batch(batch);
+        let pushed = pushed.and_then(|()| match self.used_as {
+            Use::Stage if self.n_bytes_open >= BYTES_IN_FLIGHT => {
+                self.groups.finish_buffered_batch()
+            }
+            _ => Ok(()),
+        });
+        pushed.map_err(|error| lift(&self.path, error.into()))?;
         while let Some(group) = self.groups.next_completed_batch() {
+            self.n_bytes_open = 0;
             self.n_bytes_waiting += group.get_array_memory_size();
             self.waiting.push(group);
             if self.waiting.len() == GROUPS_IN_FLIGHT || self.n_bytes_waiting >= BYTES_IN_FLIGHT {
@@ -274,24 +294,28 @@ fn properties(schema: &SchemaRef, used_as: Use) -> WriterProperties {
         Use::Artefact => Compression::ZSTD(ZstdLevel::default()),
         Use::Stage => Compression::LZ4_RAW,
     };
-    // What is read once is not worth a dictionary.
+    // Only prose is worth compressing: hashes cannot be, numbers and names are small by their encoding, and a compressor is
+    // made anew for every column of a row group. What is read once is not worth a dictionary.
     let mut properties = WriterProperties::builder()
-        .set_compression(compression)
+        .set_compression(Compression::UNCOMPRESSED)
         .set_dictionary_enabled(used_as == Use::Artefact);
     for field in schema.fields() {
         let column = || field.name().as_str().into();
         properties = match (field.data_type(), field.name().as_str()) {
             // Nearly every text is different: a dictionary would be a second copy, and bounds of prose prune nothing.
             (DataType::Utf8, "instruction" | "input" | "output" | "matched") => properties
+                .set_column_compression(column(), compression)
                 .set_column_dictionary_enabled(column(), false)
                 .set_column_statistics_enabled(column(), EnabledStatistics::None),
             (DataType::FixedSizeBinary(_), _) => properties
                 .set_column_dictionary_enabled(column(), false)
                 .set_column_statistics_enabled(column(), EnabledStatistics::None),
-            // 0, 1, 2, …: a few bytes a row group.
-            (_, "position") => properties
-                .set_column_dictionary_enabled(column(), false)
-                .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED),
+            // 0, 1, 2, …: a few bytes a row group. The others are small numbers, seldom the same.
+            (DataType::Int64 | DataType::UInt64, "position" | "source_row" | "task_row") => {
+                properties
+                    .set_column_dictionary_enabled(column(), false)
+                    .set_column_encoding(column(), Encoding::DELTA_BINARY_PACKED)
+            }
             _ => properties.set_column_statistics_enabled(column(), EnabledStatistics::Chunk),
         };
     }

@@ -7,6 +7,7 @@ mod count_words;
 mod distinct_ngrams;
 mod draws_until;
 mod entropy;
+mod first_half;
 mod histogram;
 mod ignored;
 mod is_blank;
@@ -30,6 +31,7 @@ mod sample_id;
 mod seeded_hash;
 mod shared_ngrams;
 mod shingles;
+mod shuffle_key;
 mod spread;
 mod summarize;
 mod task_of_draw;
@@ -102,6 +104,8 @@ pub fn session(engine: &Engine, scratch: &Path) -> Result<SessionContext> {
     // drops the column from a sort that is pushed below a join, and its own check refuses the plan.
     options.execution.collect_statistics = false;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // The right side of a join streams past the left one as it is divided already.
+    options.optimizer.repartition_joins = false;
     // Every sort keeps this back for the merge of what it spilled; under a small limit that must not be all there is.
     options.execution.sort_spill_reservation_bytes =
         (engine.memory_bytes / 64).min(MERGE_BYTES_MAX);
@@ -130,6 +134,7 @@ pub fn join_by_sorting(session: &SessionContext) -> bool {
     let state = session.state_ref();
     let mut state = state.write();
     let options = state.config_mut().options_mut();
+    options.optimizer.repartition_joins = true;
     // The engine has no such join for a single partition.
     options.execution.target_partitions = options.execution.target_partitions.max(2);
     std::mem::replace(&mut options.optimizer.prefer_hash_join, false)
@@ -140,6 +145,7 @@ pub fn functions() -> Vec<ScalarUDF> {
     vec![
         count_words::function(),
         draws_until::function(),
+        first_half::function(),
         is_blank::function(),
         is_placeholder::function(),
         jaccard::function(),
@@ -155,6 +161,7 @@ pub fn functions() -> Vec<ScalarUDF> {
         seeded_hash::function(),
         shared_ngrams::function(),
         shingles::function(),
+        shuffle_key::function(),
         spread::function(),
         task_of_draw::function(),
         word_cluster::function(),

@@ -1,4 +1,5 @@
-//! `words_hash(text)`: a number that is equal for texts of the same words, as `words(text)` has them, and seldom for others;
+//! `words_hash(a, b)`: of two texts, one after the other, a number that is equal for others of the same words, as `words(text)`
+//! has them, and seldom for those of other words;
 //! `same_words(a, b)`: whether two texts have the same words. Joined by the one and filtered by the other, long texts are
 //! compared at the cost of a pass over their bytes.
 
@@ -8,7 +9,7 @@ use arrow::array::{AsArray, BooleanArray, UInt64Array};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 
-use super::words::{Words, word_hashes};
+use super::words::{Words, add_word_hashes};
 
 /// An odd number with its bits well mixed: the square root of 2 without its first bit.
 const BASE: u64 = 0x6a09_e667_f3bc_c909;
@@ -16,15 +17,17 @@ const BASE: u64 = 0x6a09_e667_f3bc_c909;
 pub(super) fn hash_function() -> ScalarUDF {
     create_udf(
         "words_hash",
-        vec![DataType::Utf8],
+        vec![DataType::Utf8; 2],
         DataType::UInt64,
         Volatility::Immutable,
         Arc::new(|arguments| {
             let columns = ColumnarValue::values_to_arrays(arguments)?;
             let (mut words, mut hashes) = (Words::default(), Vec::new());
-            let texts = columns[0].as_string::<i32>().iter();
-            let of_texts: UInt64Array = texts
-                .map(|text| text.map(|text| words_hash(text, &mut words, &mut hashes)))
+            let (a, b) = (columns[0].as_string::<i32>(), columns[1].as_string::<i32>());
+            let of_texts: UInt64Array = a
+                .iter()
+                .zip(b)
+                .map(|(a, b)| Some(words_hash([a?, b?], &mut words, &mut hashes)))
                 .collect();
             Ok(ColumnarValue::Array(Arc::new(of_texts)))
         }),
@@ -55,8 +58,11 @@ pub(super) fn function() -> ScalarUDF {
     )
 }
 
-fn words_hash(text: &str, words: &mut Words, hashes: &mut Vec<u64>) -> u64 {
-    word_hashes(text, words, hashes);
+fn words_hash(texts: [&str; 2], words: &mut Words, hashes: &mut Vec<u64>) -> u64 {
+    hashes.clear();
+    for text in texts {
+        add_word_hashes(text, words, hashes);
+    }
     let add = |hash: u64, word: &u64| hash.wrapping_mul(BASE).wrapping_add(*word);
     hashes.iter().fold(hashes.len() as u64, add)
 }
@@ -67,10 +73,13 @@ mod tests {
 
     #[test]
     fn texts_of_the_same_words_have_the_same_number() {
-        let of = |text: &str| words_hash(text, &mut Words::default(), &mut Vec::new());
-        assert_eq!(of("Say  ﬁne\n"), of("say fine"));
+        let of = |texts| words_hash(texts, &mut Words::default(), &mut Vec::new());
+        let fine = of(["say fine", ""]);
+        for same in [["Say  ﬁne\n", ""], ["say", "fine"], [" ", "say fine"]] {
+            assert_eq!(of(same), fine, "{same:?}");
+        }
         for other in ["fine say", "sayfine", "say", "say fine fine", ""] {
-            assert_ne!(of("say fine"), of(other), "{other}");
+            assert_ne!(of([other, ""]), fine, "{other}");
         }
     }
 }

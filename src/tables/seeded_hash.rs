@@ -43,17 +43,22 @@ pub(super) fn function() -> ScalarUDF {
     )
 }
 
-/// The first 8 bytes, little-endian, of BLAKE3 over seed, occurrence, id and purpose.
+/// The first 8 bytes, little-endian, of what [`seeded`] gives.
 fn seeded_hash(id: &[u8], purpose: &str, occurrence: i64, seed: u64) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&seeded(id, purpose, occurrence, seed).as_bytes()[..8]);
+    u64::from_le_bytes(first)
+}
+
+/// BLAKE3 over seed, occurrence, id and purpose.
+pub(super) fn seeded(id: &[u8], purpose: &str, occurrence: i64, seed: u64) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher
         .update(&seed.to_le_bytes())
         .update(&occurrence.to_le_bytes())
         .update(id)
         .update(purpose.as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    u64::from_le_bytes(first)
+    hasher.finalize()
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! `shared_ngrams(text, n, filter)`: the n-grams of a text that may be among those a filter was made of, in their order.
+//! `shared_ngrams(instruction, input, output, n, filter)`: the n-grams of three texts that may be among those a filter was made
+//! of, in their order; none reaches from one text into the next.
 //!
 //! The filter lets all of its own n-grams pass and about one in a thousand others, so what passes is few texts, to be
 //! compared as such; most texts have none, and cost a pass over their bytes.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListBuilder, StringBuilder};
+use arrow::array::{ArrayRef, AsArray, ListBuilder, StringBuilder};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 
@@ -22,34 +23,32 @@ const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 pub(super) fn function() -> ScalarUDF {
     create_udf(
         "shared_ngrams",
-        vec![DataType::Utf8, DataType::Int64, set_type()],
+        [vec![DataType::Utf8; 3], vec![DataType::Int64, set_type()]].concat(),
         ngrams_type(),
         Volatility::Immutable,
         Arc::new(|arguments| {
-            let texts = arguments[0].to_array(1)?;
-            let texts = texts.as_string::<i32>();
-            let sizes = arguments[1].to_array(texts.len())?;
-            let sizes = sizes.as_primitive::<Int64Type>();
+            let columns = ColumnarValue::values_to_arrays(&arguments[..4])?;
+            let [instruction, input, output] = [0, 1, 2].map(|nth| columns[nth].as_string::<i32>());
+            let sizes = columns[3].as_primitive::<Int64Type>();
             // The filter is a constant; as an array it would be as long as the batch.
-            let filter = arguments[2].to_array(1)?;
+            let filter = arguments[4].to_array(1)?;
             let filter = members(&filter, 0).unwrap_or_default();
             let mut lists = ListBuilder::new(StringBuilder::new());
             let (mut words, mut hashes) = (Words::default(), Vec::new());
-            for (text, size) in texts.iter().zip(sizes) {
-                let (Some(text), Some(size)) = (text, size) else {
-                    lists.append_null();
-                    continue;
-                };
-                let size = size.max(0) as usize;
-                word_hashes(text, &mut words, &mut hashes);
-                let firsts = passing(&hashes, size, filter);
-                if !firsts.is_empty() {
-                    words.read(text);
-                }
-                for first in firsts {
-                    lists
-                        .values()
-                        .append_value(words.slice(first..first + size));
+            let texts = instruction.iter().zip(input).zip(output);
+            for (((instruction, input), output), size) in texts.zip(sizes) {
+                let size = size.map_or(0, |size| size.max(0) as usize);
+                for text in [instruction, input, output].into_iter().flatten() {
+                    word_hashes(text, &mut words, &mut hashes);
+                    let firsts = passing(&hashes, size, filter);
+                    if !firsts.is_empty() {
+                        words.read(text);
+                    }
+                    for first in firsts {
+                        lists
+                            .values()
+                            .append_value(words.slice(first..first + size));
+                    }
                 }
                 lists.append(true);
             }

@@ -25,12 +25,12 @@ pub(super) async fn find(
     stages: &Stages<'_>,
     config: &NearConfig,
     threshold: f64,
-    deduped: &Stage,
+    copies: &Stage,
     progress: &dyn Fn(Progress),
 ) -> Result<Stage> {
     let query = queries::rouge_l_duplicates();
     let how = format!("{} {threshold}", config.on.name());
-    let inputs = [deduped.key.as_str(), &how];
+    let inputs = [copies.key.as_str(), &how];
     progress(Progress::Query(query.query.file()));
     if !stages.is_finished(&query, &inputs) {
         compare(stages, config, threshold).await?;
