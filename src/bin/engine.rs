@@ -1,5 +1,6 @@
 //! How the binaries that query run: on so many threads, to the end or to Ctrl-C.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -16,11 +17,11 @@ const PANICKED: u8 = 101;
 /// The exit code of a command that was interrupted.
 const INTERRUPTED: u8 = 130;
 
-/// Rows in a batch, at the most; a sort of larger ones is hardly faster.
-const BATCH_ROWS_MAX: usize = 8_192;
+/// Rows in a batch: where there is little memory, few enough that a sort can spill in many steps.
+const BATCH_ROWS: RangeInclusive<usize> = 1_024..=8_192;
 
-/// Memory for each row of a batch: small enough batches that a sort can spill in many steps.
-const BYTES_PER_BATCH_ROW: usize = 50_000;
+/// Memory for each row of a batch.
+const BYTES_PER_BATCH_ROW: usize = 250_000;
 
 /// The stack of a worker: deep query plans are walked recursively.
 const STACK_BYTES: usize = 8 << 20;
@@ -52,9 +53,9 @@ impl EngineFlags {
         let memory_bytes = self.memory_limit.unwrap_or_else(half_of_memory);
         let batch_rows = match self.batch_rows {
             Some(rows) => rows as usize,
-            None => BATCH_ROWS_MAX
-                .min(memory_bytes / BYTES_PER_BATCH_ROW)
-                .max(1),
+            None => {
+                (memory_bytes / BYTES_PER_BATCH_ROW).clamp(*BATCH_ROWS.start(), *BATCH_ROWS.end())
+            }
         };
         Engine {
             threads: self.general.threads(),

@@ -38,7 +38,7 @@ const BYTES_IN_FLIGHT: usize = 32 << 20;
 pub enum Use {
     /// Kept, shared, read by other tools: zstd.
     Artefact,
-    /// Read once by the next query, then deleted: LZ4.
+    /// Read by the next queries, then deleted: as it is, since they would decompress it again and again.
     Stage,
 }
 
@@ -292,7 +292,7 @@ fn encode(
 fn properties(schema: &SchemaRef, used_as: Use) -> WriterProperties {
     let compression = match used_as {
         Use::Artefact => Compression::ZSTD(ZstdLevel::default()),
-        Use::Stage => Compression::LZ4_RAW,
+        Use::Stage => Compression::UNCOMPRESSED,
     };
     // Only prose is worth compressing: hashes cannot be, numbers and names are small by their encoding, and a compressor is
     // made anew for every column of a row group. What is read once is not worth a dictionary.

@@ -135,19 +135,20 @@ fn add_plain_word_hashes(text: &[u8], hashes: &mut Vec<u64>) {
             }
         };
         let bytes = u64::from_le_bytes(bytes);
-        let spaces = spaces(bytes);
-        let n_word = (spaces.trailing_zeros() / 8) as usize;
+        let n_word = (spaces(bytes).trailing_zeros() / 8) as usize;
         if n_word > 0 {
             let of_word = u64::MAX >> (64 - 8 * n_word);
             hash = add(hash, lower(bytes) & of_word);
             n_in_word += n_word;
-        } else if n_in_word > 0 {
-            hashes.push(add(hash, n_in_word as u64));
+        }
+        if n_word < 8 {
+            if n_in_word > 0 {
+                hashes.push(add(hash, n_in_word as u64));
+            }
             (hash, n_in_word) = (START, 0);
         }
-        // The space behind a word is looked at again, which ends the word.
-        let n_spaces = ((!spaces & EIGHTH_BITS).trailing_zeros() / 8) as usize;
-        rest = &rest[(n_word + n_spaces).min(rest.len())..];
+        // A word that ends among these bytes has a space behind it.
+        rest = &rest[(n_word + usize::from(n_word < 8)).min(rest.len())..];
     }
     if n_in_word > 0 {
         hashes.push(add(hash, n_in_word as u64));
