@@ -40,6 +40,7 @@ mod word_cluster;
 mod word_hashes;
 mod words;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,7 +68,10 @@ pub use token_count::register_token_count;
 const MERGE_BYTES_MAX: usize = 10 << 20;
 
 /// Spilled runs merged at a time; without a limit a merge of many runs needs more memory than the pool has.
-const MERGE_FAN_IN: usize = 8;
+const MERGE_FAN_IN: RangeInclusive<usize> = 8..=64;
+
+/// Memory for each run of a merge.
+const BYTES_PER_RUN: usize = 32 << 20;
 
 /// How much of the machine a session uses. None of it changes what a query returns.
 #[derive(Clone, Debug)]
@@ -113,7 +117,9 @@ pub fn session(engine: &Engine, scratch: &Path) -> Result<SessionContext> {
         .with_memory_pool(Arc::new(Memory::new(engine.memory_bytes)))
         .with_temp_file_path(scratch)
         .with_max_temp_directory_size(u64::MAX)
-        .with_max_spill_merge_fan_in(MERGE_FAN_IN)
+        .with_max_spill_merge_fan_in(
+            (engine.memory_bytes / BYTES_PER_RUN).clamp(*MERGE_FAN_IN.start(), *MERGE_FAN_IN.end()),
+        )
         .build_arc()
         .map_err(lift("the session"))?;
     let context = SessionContext::new_with_config_rt(config, runtime);
