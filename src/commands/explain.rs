@@ -17,7 +17,8 @@ use crate::sources::{self, Access};
 use crate::tables::{Engine, session};
 
 use super::account;
-use super::build::{Line, Progress};
+use super::build::Progress;
+use super::line::Line;
 use super::tokens::Tokens;
 
 /// The queries of a build, in the order in which they run.

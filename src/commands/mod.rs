@@ -23,6 +23,8 @@ pub mod fit;
 #[cfg(feature = "build")]
 pub mod inspect;
 #[cfg(feature = "build")]
+mod line;
+#[cfg(feature = "build")]
 mod measure;
 #[cfg(feature = "build")]
 mod near;
@@ -40,10 +42,15 @@ pub mod prompt;
 mod rejects;
 #[cfg(feature = "build")]
 mod rouge_l;
+#[cfg(feature = "build")]
 mod rounds;
+#[cfg(feature = "build")]
+mod source_table;
 #[cfg(feature = "build")]
 pub mod sql;
 #[cfg(feature = "build")]
 mod stages;
 #[cfg(feature = "build")]
 mod tokens;
+#[cfg(feature = "build")]
+mod write_shards;
