@@ -1,4 +1,4 @@
-//! `delia-build`: what its [`Line`] draws and orders is written to shards, with an account of every row.
+//! `delia-build`: sources → normalize → dedupe → diversify → interleave → shards.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,7 +49,7 @@ pub struct Permissions {
 /// The bytes written depend on `config`, the sources and this crate's version alone.
 ///
 /// # Errors
-/// Any [`Error`]; whatever it is, nothing of the user's is lost, and repeating the call goes on where it stopped.
+/// Any [`Error`](crate::error::Error); whatever it is, nothing of the user's is lost, and repeating the call goes on where it stopped.
 pub async fn build(
     config: &BuildConfig,
     out: &Path,
