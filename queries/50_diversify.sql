@@ -16,60 +16,47 @@
 -- random   each round has its own seeded order.
 -- diverse  the clusters take turns, and so do the openings: a sample that is the second of its cluster and the third of its
 --          opening, in the seeded order, has the rank 2 · 3; the smallest ranks come first, equal ones in the seeded order.
-WITH clustered AS (
+WITH samples AS (
+    SELECT source_idx, source_row, sample_id, clusters.cluster, opening
+    FROM clusters
+    WHERE CAST($select AS VARCHAR) = 'diverse'
+    UNION ALL
     SELECT
-        clusters.*,
-        round,
-        n_pool,
-        n_draws,
-        seeded_hash(sample_id, 'draw', round, CAST($seed AS BIGINT UNSIGNED)) AS hash
-    FROM rounds
-    JOIN clusters ON clusters.source_idx = rounds.source_idx
-    WHERE NOT is_whole AND CAST($select AS VARCHAR) = 'diverse'
+        source_idx,
+        source_row,
+        sample_id,
+        CAST(NULL AS BIGINT UNSIGNED) AS cluster,
+        CAST(NULL AS BIGINT UNSIGNED) AS opening
+    FROM pool
+    WHERE CAST($select AS VARCHAR) = 'random'
 ),
 hashed AS (
     SELECT
-        pool.source_idx,
-        source_row,
-        sample_id,
+        samples.*,
         round,
         n_pool,
         n_draws,
         most_hash,
         seeded_hash(sample_id, 'draw', round, CAST($seed AS BIGINT UNSIGNED)) AS hash
     FROM rounds
-    JOIN pool ON pool.source_idx = rounds.source_idx
-    WHERE NOT is_whole AND CAST($select AS VARCHAR) = 'random'
+    JOIN samples ON samples.source_idx = rounds.source_idx
+    WHERE NOT is_whole
 ),
 turns AS (
     SELECT
-        source_idx,
-        source_row,
-        sample_id,
-        round,
-        n_pool,
-        n_draws,
-        hash,
-        row_number() OVER (
-            PARTITION BY source_idx, round, cluster
-            ORDER BY hash, sample_id
-        ) * row_number() OVER (
-            PARTITION BY source_idx, round, opening
-            ORDER BY hash, sample_id
-        ) AS turn
-    FROM clustered
-    UNION ALL
-    SELECT
-        source_idx,
-        source_row,
-        sample_id,
-        round,
-        n_pool,
-        n_draws,
-        hash,
-        CAST(0 AS BIGINT UNSIGNED) AS turn
+        *,
+        CASE
+            WHEN CAST($select AS VARCHAR) = 'diverse' THEN row_number() OVER (
+                PARTITION BY source_idx, round, cluster
+                ORDER BY hash, sample_id
+            ) * row_number() OVER (
+                PARTITION BY source_idx, round, opening
+                ORDER BY hash, sample_id
+            )
+            ELSE 0
+        END AS turn
     FROM hashed
-    WHERE hash <= most_hash
+    WHERE CAST($select AS VARCHAR) = 'diverse' OR hash <= most_hash
 ),
 ranked AS (
     SELECT

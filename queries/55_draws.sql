@@ -28,16 +28,8 @@ SELECT
     sample_id,
     pass,
     round,
-    CAST(row_number() OVER (ORDER BY pass, due, source_idx) AS BIGINT) - 1 - n_before AS draw
-FROM allotted
-WHERE CAST($order AS VARCHAR) = 'strict'
-UNION ALL
-SELECT
-    source_idx,
-    source_row,
-    sample_id,
-    pass,
-    round,
-    CAST(NULL AS BIGINT) AS draw
-FROM allotted
-WHERE CAST($order AS VARCHAR) <> 'strict';
+    CASE
+        WHEN CAST($order AS VARCHAR) = 'strict' THEN
+            CAST(row_number() OVER (ORDER BY pass, due, source_idx) AS BIGINT) - 1 - n_before
+    END AS draw
+FROM allotted;

@@ -286,8 +286,11 @@ impl Line<'_> {
     /// Leaves the tables `copies`, the rows that are equal to an earlier one, and `firsts`, those that are not.
     async fn dedupe(&self, decontamination: &Decontamination) -> Result<Stage> {
         self.stages.view("usable", &queries::usable()).await?;
+        // What is read through a view is decided by its text too.
+        let views = [queries::usable(), queries::firsts()].map(|view| view.fingerprint());
         let mut keys = self.normalized_keys(None);
         keys.extend(decontamination.keys());
+        keys.extend(views.iter().map(String::as_str));
         let copies = self.run("copies", &queries::dedupe_exact(), &keys).await?;
         self.stages.view("firsts", &queries::firsts()).await?;
         Ok(copies)
@@ -324,8 +327,10 @@ impl Line<'_> {
             .config
             .held_out_diverse
             .min(n_kept / MIN_POOL_PER_HELD_OUT);
+        let views = [queries::kept(), queries::pool()].map(|view| view.fingerprint());
         let mut inputs = vec![copies.key.as_str(), near.key.as_str()];
         inputs.extend(decontamination.keys());
+        inputs.extend(views.iter().map(String::as_str));
         self.run("set_aside", &queries::hold_out(n_rows), &inputs)
             .await
     }

@@ -193,23 +193,43 @@ fn tables_of_a_draw(scratch: &Path) -> SessionContext {
         ("most_hash", unsigned()),
         ("is_whole", Arc::new(BooleanArray::from(vec![false])) as _),
     ];
-    for (name, columns) in [("pool", pool), ("clusters", clusters), ("rounds", rounds)] {
+    let id = Arc::clone(&pool[2].1);
+    let ranked = vec![
+        ("source_idx", signed()),
+        ("source_row", unsigned()),
+        ("sample_id", id),
+        ("round", signed()),
+        ("nth", signed()),
+    ];
+    let allotment = [
+        "source_idx",
+        "round",
+        "pass",
+        "first_nth",
+        "n_draws",
+        "n_before",
+    ];
+    let allotment = allotment.map(|name| (name, signed())).to_vec();
+    for (name, columns) in [
+        ("pool", pool),
+        ("clusters", clusters),
+        ("rounds", rounds),
+        ("ranked", ranked),
+        ("allotment", allotment),
+    ] {
         let batch = RecordBatch::try_from_iter(columns).expect("columns of one row");
         session.register_batch(name, batch).expect("a table");
     }
     session
 }
 
-/// The queries are written for every selection; what one does not need must not cost it anything.
+/// The queries are written for every selection and order; what one does not need must not cost it anything.
 #[tokio::test]
-async fn a_random_selection_needs_no_clusters() {
+async fn what_nobody_asks_for_is_not_computed() {
     let scratch = crate::delia::Scratch::new();
     let session = tables_of_a_draw(scratch.path());
-    let planned = async |select| {
-        let plan = queries::diversify(select, 0)
-            .plan(&session)
-            .await
-            .expect("a plan");
+    let planned = async |query: Bound| {
+        let plan = query.plan(&session).await.expect("a plan");
         let plan = plan.create_physical_plan().await.expect("a plan");
         let shown = displayable(plan.as_ref()).indent(false).to_string();
         (
@@ -218,6 +238,10 @@ async fn a_random_selection_needs_no_clusters() {
         )
     };
     // One join finds the rows to be ranked, one those that need no rank.
-    assert_eq!(planned(Select::Random).await, (1, 2));
-    assert_eq!(planned(Select::Diverse).await, (3, 2));
+    let ranked = async |select| planned(queries::diversify(select, 0)).await;
+    assert_eq!(ranked(Select::Random).await, (1, 2));
+    assert_eq!(ranked(Select::Diverse).await, (3, 2));
+    // Only a strict order asks when a sample is drawn.
+    assert_eq!(planned(queries::draws(Order::Strict)).await, (1, 1));
+    assert_eq!(planned(queries::draws(Order::Shuffled)).await, (0, 1));
 }
