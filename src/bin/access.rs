@@ -33,16 +33,23 @@ impl AccessFlags {
     /// What they and the environment come to.
     ///
     /// # Errors
-    /// For a hub that is no address.
-    pub(crate) fn access(&self) -> Result<Access, Error> {
+    /// For a `--hub` that is no address.
+    pub(crate) fn access(&self, quiet: bool) -> Result<Access, Error> {
         let usual = Access::default();
         let of_environment = env::var("HF_ENDPOINT").ok().filter(|hub| !hub.is_empty());
         let hub = match self.hub.as_ref().or(of_environment.as_ref()) {
             None => usual.hub,
-            Some(hub) if self.hub.is_none() => address("HF_ENDPOINT", hub)?,
-            Some(hub) => address("hub", hub)?,
+            // It stands in the environment of builds that need no hub, too.
+            Some(hub) if self.hub.is_none() => address(hub),
+            Some(hub) => Some(address(hub).ok_or_else(|| no_address(hub))?),
         };
-        let token = env::var("HF_TOKEN").ok();
+        let token = env::var("HF_TOKEN")
+            .ok()
+            .filter(|token| !token.trim().is_empty());
+        let is_no_token = |token| Token::new(token).is_none();
+        if !quiet && token.as_deref().is_some_and(is_no_token) {
+            eprintln!("warning: what `HF_TOKEN` holds is no token, and is not sent");
+        }
         Ok(Access {
             cache: self.cache.clone().or_else(cache_folder),
             hub,
@@ -53,16 +60,17 @@ impl AccessFlags {
     }
 }
 
-fn address(key: &'static str, text: &str) -> Result<Url, Error> {
+fn address(text: &str) -> Option<Url> {
     let is_web = |url: &Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
-    Url::parse(text)
-        .ok()
-        .filter(is_web)
-        .ok_or_else(|| Error::Setting {
-            key,
-            problem: format!("`{text}` is no address of a server"),
-            hint: "such as `https://huggingface.co`".to_owned(),
-        })
+    Url::parse(text).ok().filter(is_web)
+}
+
+fn no_address(text: &str) -> Error {
+    Error::Setting {
+        key: "hub",
+        problem: format!("`{text}` is no address of a server"),
+        hint: "such as `https://huggingface.co`".to_owned(),
+    }
 }
 
 /// The user's cache folder, by the rules of the XDG base directories: a relative path there is no path.

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use delia::commands::build::Progress;
+use delia::sources::Download;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 /// A progress line on stderr, if that is a terminal and talk is wanted.
@@ -20,6 +21,14 @@ pub(crate) fn bar(quiet: bool) -> ProgressBar {
 /// Shows what the build is doing.
 pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
     match progress {
+        Progress::Fetching(Download {
+            url,
+            waits: Some((problem, wait)),
+            ..
+        }) => {
+            let seconds = wait.as_secs_f64();
+            bar.set_message(format!("{url}: {problem}; trying again in {seconds:.1} s"));
+        }
         Progress::Fetching(download) => {
             let of = download
                 .total

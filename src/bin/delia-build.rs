@@ -102,7 +102,7 @@ async fn build(arguments: Arguments, typed: ArgMatches) -> anyhow::Result<()> {
     };
     let bar = build_progress::bar(arguments.flags.general.quiet);
     let engine = arguments.flags.engine();
-    let access = arguments.access.access()?;
+    let access = arguments.access.access(arguments.flags.general.quiet)?;
     let show = |progress| build_progress::show(&bar, &progress);
     if arguments.explain || arguments.dry_run {
         let scratch = tempfile::tempdir()?;

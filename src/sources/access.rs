@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use url::Url;
 
@@ -17,8 +18,9 @@ const DEFAULT_RETRIES: u32 = 4;
 pub struct Access {
     /// Where downloads and what came from standard input are kept; without it such sources are refused.
     pub cache: Option<PathBuf>,
-    /// The base address of the hub that `hf://` is on.
-    pub hub: Url,
+    /// The base address of the hub that `hf://` is on; `None` where what should name it does not, which is no matter until a
+    /// source is there.
+    pub hub: Option<Url>,
     /// Sent to the hub, and to no other host.
     pub token: Option<Token>,
     /// How often a request that brought nothing new is repeated.
@@ -31,7 +33,7 @@ impl Default for Access {
     fn default() -> Access {
         Access {
             cache: None,
-            hub: Url::parse(DEFAULT_HUB).expect("an address"),
+            hub: Url::parse(DEFAULT_HUB).ok(),
             token: None,
             retries: DEFAULT_RETRIES,
             stdin: || Box::new(std::io::stdin()),
@@ -72,6 +74,8 @@ pub struct Download {
     pub done: u64,
     /// Bytes there are, if the server says so.
     pub total: Option<u64>,
+    /// Why the last try broke off and how long the wait for the next one is, while it lasts.
+    pub waits: Option<(String, Duration)>,
 }
 
 #[cfg(test)]

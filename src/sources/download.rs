@@ -174,6 +174,7 @@ async fn receive(
             url: url.to_string(),
             done,
             total,
+            waits: None,
         });
         match response.chunk().await {
             Ok(Some(chunk)) => {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::config::{HubDataset, SourceSpec};
@@ -208,7 +209,9 @@ fn hash_of_all(files: &[ArrivedFile]) -> Result<String> {
 
 fn file_name(url: &Url) -> String {
     let last = url.path_segments().and_then(|mut parts| parts.next_back());
-    last.unwrap_or_default().to_owned()
+    percent_decode_str(last.unwrap_or_default())
+        .decode_utf8_lossy()
+        .replace('/', "_")
 }
 
 #[cfg(test)]
@@ -222,6 +225,7 @@ mod tests {
                 "https://example.org/data/alpaca.json.zst?download=1#top",
                 "alpaca.json.zst",
             ),
+            ("https://example.org/my%20data.csv", "my data.csv"),
             ("https://example.org/", ""),
             ("https://example.org", ""),
         ] {

@@ -58,7 +58,12 @@ pub(super) async fn licence(
 }
 
 fn api(requests: &Requests<'_>, dataset: &HubDataset, what: &str) -> Result<Url> {
-    let base = requests.access.hub.as_str().trim_end_matches('/');
+    let hub = requests.access.hub.as_ref().ok_or_else(|| Error::Setting {
+        key: "HF_ENDPOINT",
+        problem: "it names no address of a server".to_owned(),
+        hint: "such as `https://huggingface.co`; `--hub` takes precedence".to_owned(),
+    })?;
+    let base = hub.as_str().trim_end_matches('/');
     let HubDataset { owner, name, .. } = dataset;
     let text = format!("{base}/api/datasets/{owner}/{name}{what}");
     Url::parse(&text).map_err(|error| Error::Setting {

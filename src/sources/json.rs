@@ -7,6 +7,7 @@ use std::io::{self, BufRead, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::config::Role;
 use crate::error::Result;
 
 use super::chat;
@@ -83,7 +84,7 @@ fn push_element(element: &Element<'_>, rows: &mut Rows<'_>) -> Result<Option<Wro
         return Err(rows.broken(&place, "a comma with nothing on one of its sides"));
     }
     match parse(element.bytes, rows) {
-        Ok(parsed) => parsed.push(rows, || format!("record {record_number}")),
+        Ok(parsed) => parsed.push(element.bytes, rows, || format!("record {record_number}")),
         Err(Unparsed::NotUtf8(mut not_utf8)) => {
             let before = &element.bytes[..not_utf8.offset as usize];
             let line = element.line + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
@@ -154,12 +155,12 @@ fn read_each_line(
         }
         let place = || format!("line {line_number}");
         let parsed = parse(&line, rows);
-        if is_doubtful && !matches!(parsed, Ok(Parsed::Object { .. })) {
+        if is_doubtful && !matches!(parsed, Ok(Parsed::Object(_))) {
             break;
         }
         is_doubtful = false;
         match parsed {
-            Ok(parsed) => parsed.push(rows, place),
+            Ok(parsed) => parsed.push(&line, rows, place),
             Err(Unparsed::NotUtf8(mut not_utf8)) => {
                 not_utf8.offset += line_offset;
                 rows.push_unreadable(format!("{}: {not_utf8}", place()));
@@ -197,7 +198,7 @@ fn parse(bytes: &[u8], rows: &Rows<'_>) -> std::result::Result<Parsed, Unparsed>
         .deserialize(&mut json)
         .and_then(|parsed| json.end().map(|()| parsed))
         .map_err(Unparsed::Json)?;
-    if let Parsed::Object { record, .. } = &mut parsed {
+    if let Parsed::Object(record) = &mut parsed {
         record.marks.repaired_encoding = is_repaired;
     }
     Ok(parsed)
@@ -205,17 +206,18 @@ fn parse(bytes: &[u8], rows: &Rows<'_>) -> std::result::Result<Parsed, Unparsed>
 
 /// An element of the array or a line: an object, or what stands in its place.
 enum Parsed {
-    Object {
-        record: Box<Record>,
-        names: Vec<String>,
-    },
+    Object(Box<Record>),
     Other(&'static str),
 }
 
 impl Parsed {
-    fn push(self, rows: &mut Rows<'_>, place: impl Fn() -> String) {
+    /// Hands on what was parsed from `bytes`.
+    fn push(self, bytes: &[u8], rows: &mut Rows<'_>, place: impl Fn() -> String) {
         match self {
-            Parsed::Object { record, names } => rows.push(&record, || names.clone(), place),
+            Parsed::Object(record) => {
+                let repair = rows.reading.repair_encoding;
+                rows.push(&record, || names(bytes, repair), place)
+            }
             Parsed::Other(found) => {
                 rows.push_unreadable(format!("{}: it is {found}, not an object", place()));
             }
@@ -269,35 +271,34 @@ impl<'de> Visitor<'de> for RecordSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Parsed, A::Error> {
         let mut record = Record::default();
-        let mut names = Vec::new();
-        while let Some(name) = object.next_key::<String>()? {
-            if let Some(role) = self.columns.role(&name) {
-                record.set(role, object.next_value_seed(Text)?);
-            } else if name.eq_ignore_ascii_case(INSTANCES) {
-                record.instances = object.next_value_seed(Instances {
-                    columns: self.columns,
-                })?;
-            } else if chat::is_conversation(&name) {
-                // A null beside a conversation says nothing.
-                let conversation: Option<serde_json::Value> = object.next_value()?;
-                record.conversation = conversation
-                    .or(record.conversation)
-                    .or(Some(serde_json::Value::Null));
-            } else if name.eq_ignore_ascii_case(chat::SYSTEM_COLUMN) {
-                if let Value::Text(text) = object.next_value_seed(Text)? {
-                    record.system = Some(text);
+        while let Some(name) = object.next_key_seed(Name(self.columns))? {
+            match name {
+                Named::Column(role, rank) => {
+                    record.set((role, rank), object.next_value_seed(Text)?);
                 }
-            } else {
-                object.next_value::<IgnoredAny>()?;
-            }
-            if names.len() < NAMES_KEPT {
-                names.push(name);
+                Named::Instances => {
+                    record.instances = object.next_value_seed(Instances {
+                        columns: self.columns,
+                    })?;
+                }
+                Named::Conversation => {
+                    // A null beside a conversation says nothing.
+                    let conversation: Option<serde_json::Value> = object.next_value()?;
+                    record.conversation = conversation
+                        .or(record.conversation)
+                        .or(Some(serde_json::Value::Null));
+                }
+                Named::System => {
+                    if let Value::Text(text) = object.next_value_seed(Text)? {
+                        record.system = Some(text);
+                    }
+                }
+                Named::Other => {
+                    object.next_value::<IgnoredAny>()?;
+                }
             }
         }
-        Ok(Parsed::Object {
-            record: Box::new(record),
-            names,
-        })
+        Ok(Parsed::Object(Box::new(record)))
     }
 
     fn visit_str<E>(self, _: &str) -> std::result::Result<Parsed, E> {
@@ -309,6 +310,76 @@ impl<'de> Visitor<'de> for RecordSeed<'_> {
     }
 
     other_values!(Parsed::Other);
+}
+
+/// What the name of a member says.
+enum Named {
+    Column(Role, usize),
+    Instances,
+    Conversation,
+    System,
+    Other,
+}
+
+struct Name<'c>(&'c Columns);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Named;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> std::result::Result<Named, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Named;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> std::result::Result<Named, E> {
+        Ok(match self.0.role(name) {
+            Some((role, rank)) => Named::Column(role, rank),
+            None if name.eq_ignore_ascii_case(INSTANCES) => Named::Instances,
+            None if chat::is_conversation(name) => Named::Conversation,
+            None if name.eq_ignore_ascii_case(chat::SYSTEM_COLUMN) => Named::System,
+            None => Named::Other,
+        })
+    }
+}
+
+/// The names in an object, for a complaint.
+fn names(bytes: &[u8], repair_encoding: bool) -> Vec<String> {
+    let Ok(text) = utf8::text(bytes, repair_encoding) else {
+        return Vec::new();
+    };
+    let mut json = serde_json::Deserializer::from_str(text.trim_start_matches(BYTE_ORDER_MARK));
+    json.deserialize_map(Names).unwrap_or_default()
+}
+
+struct Names;
+
+impl<'de> Visitor<'de> for Names {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(
+        self,
+        mut object: A,
+    ) -> std::result::Result<Vec<String>, A::Error> {
+        let mut names = Vec::new();
+        while let Some((name, _)) = object.next_entry::<_, IgnoredAny>()? {
+            names.push(name);
+            if names.len() == NAMES_KEPT {
+                while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            }
+        }
+        Ok(names)
+    }
 }
 
 /// The value of a column that should be text.
@@ -381,7 +452,7 @@ impl<'de> Visitor<'de> for Instances<'_> {
             columns: self.columns,
         })? {
             instances.push(match parsed {
-                Parsed::Object { record, .. } => *record,
+                Parsed::Object(record) => *record,
                 Parsed::Other(_) => Record::default(),
             });
         }

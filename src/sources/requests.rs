@@ -1,6 +1,6 @@
 //! Requests that are repeated while repeating may help.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -64,7 +64,7 @@ impl<'a> Requests<'a> {
             .read_timeout(READ_TIMEOUT)
             .build()
             .map_err(|error| Error::Fetch {
-                url: access.hub.to_string(),
+                url: (access.hub.as_ref()).map_or("any address".to_owned(), Url::to_string),
                 problem: root(&error),
                 hint: "the TLS library could not be set up".to_owned(),
             })?;
@@ -79,7 +79,11 @@ impl<'a> Requests<'a> {
     pub(super) fn get(&self, url: &Url) -> RequestBuilder {
         let request = self.client.get(url.clone());
         match &self.access.token {
-            Some(token) if url.origin() == self.access.hub.origin() => bearer(request, token),
+            Some(token)
+                if (self.access.hub.as_ref()).is_some_and(|hub| hub.origin() == url.origin()) =>
+            {
+                bearer(request, token)
+            }
             _ => request,
         }
     }
@@ -126,7 +130,16 @@ impl<'a> Requests<'a> {
                 ));
             }
             let backoff = FIRST_WAIT.saturating_mul(1 << n_failures.min(16));
-            tokio::time::sleep(wait.unwrap_or(backoff.min(LONGEST_WAIT))).await;
+            // Also where the server asks for less: its clock or ours may be wrong.
+            let backoff = backoff.min(LONGEST_WAIT);
+            let wait = wait.map_or(backoff, |wait| wait.max(backoff));
+            (self.progress)(Download {
+                url: url.to_string(),
+                done: 0,
+                total: None,
+                waits: Some((problem, wait)),
+            });
+            tokio::time::sleep(wait).await;
             n_failures += 1;
         }
     }
@@ -211,10 +224,14 @@ fn root(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// Seconds; the other form, a date, is read as nothing said: it would have to be compared with a clock.
+/// A number of seconds, or a date, which a wrong clock on either side makes too long or too short a wait.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// What a server says beside its status: the hub and others answer `{"error": "…"}`.

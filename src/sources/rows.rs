@@ -213,7 +213,7 @@ impl<'a> Rows<'a> {
 
     fn reject(&mut self, problem: String) {
         self.append([None; 3], Marks::default(), Some(&problem));
-        self.complain(Problem::Other(problem));
+        self.complain(|| Problem::Other(problem));
     }
 
     /// A generated row. Returns whether to go on.
@@ -317,7 +317,7 @@ impl<'a> Rows<'a> {
                     described(role)
                 )),
             );
-            self.complain(Problem::Missing {
+            self.complain(|| Problem::Missing {
                 role,
                 found: found(),
             });
@@ -368,9 +368,10 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn complain(&mut self, problem: Problem) {
+    /// Only the first is kept.
+    fn complain(&mut self, problem: impl FnOnce() -> Problem) {
         self.n_unusable += 1;
-        self.first_problem.get_or_insert(problem);
+        self.first_problem.get_or_insert_with(problem);
     }
 
     fn flush(&mut self) {

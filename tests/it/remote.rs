@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 
 use crate::delia::{Ran, Scratch, hashes, samples, source_of, stream};
-use crate::server::{Reply, Server, file, nobody};
+use crate::server::{Asked, Reply, Server, file, nobody};
 
 /// The test's own environment: no proxy, token or hub of the person who runs it.
 fn command(scratch: &Scratch, arguments: &[&str]) -> Command {
@@ -120,6 +120,66 @@ fn a_download_that_breaks_off_goes_on_where_it_stopped() {
     let first: Vec<_> = asked.iter().map(|asked| asked.first_byte()).collect();
     assert_eq!(first, [None, Some(length / 3), Some(length / 3 * 2)]);
     assert_eq!(asked[1].header("if-range"), Some("\"v1\""));
+}
+
+#[test]
+fn a_download_without_a_length_is_whole_or_broken_off() {
+    let scratch = Scratch::new();
+    let text = samples("diverse", 1_000);
+    let body = text.clone();
+    let server = Server::start(move |asked, nth| {
+        let reply = file(body.as_bytes(), "\"v1\"", asked).chunked();
+        match nth {
+            0 => reply.cut_after(30_000),
+            _ => reply,
+        }
+    });
+    build(&scratch, &server.url("diverse.jsonl"), &["--retries", "1"]).ok();
+    assert_eq!(server.asked()[1].first_byte(), Some(30_000));
+    let blake3 = source_of(&scratch.path().join("shards"), "diverse")["blake3"].clone();
+    assert_eq!(blake3, blake3::hash(text.as_bytes()).to_hex().as_str());
+}
+
+#[test]
+fn a_redirect_is_followed_without_the_token_and_with_the_range() {
+    let scratch = Scratch::new();
+    let text = samples("diverse", 1_000);
+    let body = text.clone();
+    let store = Server::start(move |asked, nth| {
+        let reply = file(body.as_bytes(), "\"v1\"", asked);
+        match nth {
+            0 => reply.cut_after(20_000),
+            _ => reply,
+        }
+    });
+    let elsewhere = store.url("blob");
+    let hub = Server::start(move |_, _| Reply::new(302, "").header("Location", elsewhere.clone()));
+    scratch.file("task.jsonl", samples("task", 3));
+    let url = hub.url("diverse.jsonl");
+    let arguments = ["--task", "task.jsonl", "--diverse", &url, "--ratio", "2"];
+    let mut command = command(&scratch, &arguments);
+    command
+        .env("HF_TOKEN", "hf_abcdef123")
+        .env("HF_ENDPOINT", &hub.base);
+    scratch.run(&mut command).ok();
+    let (asked, stored) = (hub.asked(), store.asked());
+    assert_eq!((asked.len(), stored.len()), (2, 2));
+    for asked in &asked {
+        assert_eq!(
+            asked.header("authorization"),
+            Some("Bearer hf_abcdef123"),
+            "the hub knows who asks"
+        );
+    }
+    assert!(
+        stored
+            .iter()
+            .all(|asked| asked.header("authorization").is_none())
+    );
+    let first: Vec<_> = stored.iter().map(Asked::first_byte).collect();
+    assert_eq!(first, [None, Some(20_000)]);
+    let blake3 = source_of(&scratch.path().join("shards"), "diverse")["blake3"].clone();
+    assert_eq!(blake3, blake3::hash(text.as_bytes()).to_hex().as_str());
 }
 
 #[test]
@@ -284,6 +344,13 @@ fn a_server_that_is_busy_is_asked_again_when_it_says() {
     });
     build(&scratch, &server.url("diverse.jsonl"), &[]).ok();
     assert_eq!(server.asked().len(), 3);
+    let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    let later = Server::start(move |_, _| {
+        Reply::new(503, "").header("Retry-After", httpdate::fmt_http_date(tomorrow))
+    });
+    build(&scratch, &later.url("diverse.jsonl"), &[])
+        .fails(1, &["hint: the server asks to come back later"]);
+    assert_eq!(later.asked().len(), 1);
     let busy = Server::start(|_, _| Reply::new(429, "").header("Retry-After", "86400"));
     build(&scratch, &busy.url("diverse.jsonl"), &[]).fails(
         1,
@@ -625,6 +692,28 @@ fn a_token_goes_to_the_hub_alone_and_is_written_nowhere() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn what_names_the_hub_matters_to_sources_on_it_alone() {
+    let scratch = Scratch::new();
+    scratch.file("task.jsonl", samples("task", 3));
+    scratch.file("diverse.jsonl", samples("diverse", 40));
+    let with = |diverse: &str| {
+        let arguments = ["--task", "task.jsonl", "--diverse", diverse, "--ratio", "2"];
+        let mut command = command(&scratch, &arguments);
+        command
+            .env("HF_ENDPOINT", "no address")
+            .env("HF_TOKEN", "no token");
+        scratch.run(&mut command)
+    };
+    let ran = with("diverse.jsonl");
+    ran.ok();
+    assert!(ran.stderr().contains("`HF_TOKEN` holds is no token"));
+    with("hf://datasets/some-owner/words").fails(
+        2,
+        &["HF_ENDPOINT", "names no address of a server", "hint: "],
+    );
 }
 
 /// Builds with `input` as standard input.

@@ -31,6 +31,8 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
     /// The connection ends after so many bytes of the body.
     pub(crate) cut_after: Option<usize>,
+    /// The body comes in chunks, and its length is not said.
+    pub(crate) chunked: bool,
 }
 
 impl Reply {
@@ -40,11 +42,17 @@ impl Reply {
             headers: Vec::new(),
             body: body.into(),
             cut_after: None,
+            chunked: false,
         }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Reply {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn chunked(mut self) -> Reply {
+        self.chunked = true;
         self
     }
 
@@ -141,10 +149,13 @@ fn read(stream: &TcpStream) -> Option<Asked> {
 }
 
 fn write(mut stream: TcpStream, reply: &Reply) {
+    let length = match reply.chunked {
+        true => "Transfer-Encoding: chunked".to_owned(),
+        false => format!("Content-Length: {}", reply.body.len()),
+    };
     let mut head = format!(
-        "HTTP/1.1 {} X\r\nConnection: close\r\nContent-Length: {}\r\n",
-        reply.status,
-        reply.body.len()
+        "HTTP/1.1 {} X\r\nConnection: close\r\n{length}\r\n",
+        reply.status
     );
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -153,5 +164,17 @@ fn write(mut stream: TcpStream, reply: &Reply) {
     let n_bytes = reply.cut_after.unwrap_or(reply.body.len());
     // The client may have gone.
     let _ = stream.write_all(head.as_bytes());
-    let _ = stream.write_all(&reply.body[..n_bytes.min(reply.body.len())]);
+    let body = &reply.body[..n_bytes.min(reply.body.len())];
+    if reply.chunked {
+        for chunk in body.chunks(10_000) {
+            let _ = stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes());
+            let _ = stream.write_all(chunk);
+            let _ = stream.write_all(b"\r\n");
+        }
+        if reply.cut_after.is_none() {
+            let _ = stream.write_all(b"0\r\n\r\n");
+        }
+    } else {
+        let _ = stream.write_all(body);
+    }
 }
