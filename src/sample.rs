@@ -85,13 +85,16 @@ pub fn sample_id_type() -> DataType {
 /// The identity of a sample: the first 16 bytes of BLAKE3 over its three texts, each preceded by its length in bytes as a
 /// little-endian u64. Two samples are equal exactly when all three texts are, byte for byte.
 pub fn sample_id(instruction: &str, input: &str, output: &str) -> [u8; SAMPLE_ID_BYTES] {
-    let mut hasher = blake3::Hasher::new();
-    for text in [instruction, input, output] {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
+    let texts = [instruction, input, output];
+    // In one piece: short ones are hashed faster than through a hasher's buffer.
+    let n_bytes = texts.iter().map(|text| size_of::<u64>() + text.len()).sum();
+    let mut bytes = Vec::with_capacity(n_bytes);
+    for text in texts {
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text.as_bytes());
     }
     let mut id = [0; SAMPLE_ID_BYTES];
-    id.copy_from_slice(&hasher.finalize().as_bytes()[..SAMPLE_ID_BYTES]);
+    id.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..SAMPLE_ID_BYTES]);
     id
 }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use arrow::array::{AsArray, UInt64Array};
 use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-use crate::sample::sample_id_type;
+use crate::sample::{SAMPLE_ID_BYTES, sample_id_type};
 
 pub(super) fn function() -> ScalarUDF {
     let arguments = vec![
@@ -43,22 +44,18 @@ pub(super) fn function() -> ScalarUDF {
     )
 }
 
-/// The first 8 bytes, little-endian, of what [`seeded`] gives.
+/// The upper half of what [`seeded`] gives.
 fn seeded_hash(id: &[u8], purpose: &str, occurrence: i64, seed: u64) -> u64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&seeded(id, purpose, occurrence, seed).as_bytes()[..8]);
-    u64::from_le_bytes(first)
+    (seeded(id, purpose, occurrence, seed) >> u64::BITS) as u64
 }
 
-/// BLAKE3 over seed, occurrence, id and purpose.
-pub(super) fn seeded(id: &[u8], purpose: &str, occurrence: i64, seed: u64) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
-    hasher
-        .update(&seed.to_le_bytes())
-        .update(&occurrence.to_le_bytes())
-        .update(id)
-        .update(purpose.as_bytes());
-    hasher.finalize()
+/// The 128-bit xxHash (XXH3) of the occurrence, as a little-endian i64, and the id; its seed is the 64-bit xxHash of the purpose,
+/// seeded with `seed`. An id is a cryptographic hash already: it only has to be stirred.
+pub(super) fn seeded(id: &[u8], purpose: &str, occurrence: i64, seed: u64) -> u128 {
+    let mut bytes = [0; 8 + SAMPLE_ID_BYTES];
+    bytes[..8].copy_from_slice(&occurrence.to_le_bytes());
+    bytes[8..].copy_from_slice(id);
+    xxh3_128_with_seed(&bytes, xxh3_64_with_seed(purpose.as_bytes(), seed))
 }
 
 #[cfg(test)]

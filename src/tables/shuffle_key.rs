@@ -58,11 +58,7 @@ pub(super) fn function() -> ScalarUDF {
 /// Sorted by it, rows stand as if by the part and then by `seeded_hash` for the purpose `shuffle`, which its first 64 bits of
 /// hash are.
 fn shuffle_key(part: u32, id: &[u8], occurrence: i64, seed: u64) -> i128 {
-    let hash = seeded(id, "shuffle", occurrence, seed);
-    let mut bytes = [0; 16];
-    bytes[8..].copy_from_slice(&hash.as_bytes()[..8]);
-    bytes[..8].copy_from_slice(&hash.as_bytes()[8..16]);
-    let bits = u128::from_le_bytes(bytes) >> (u128::BITS - HASH_BITS);
+    let bits = seeded(id, "shuffle", occurrence, seed) >> (u128::BITS - HASH_BITS);
     // At most 126 bits.
     (u128::from(part) << HASH_BITS | bits) as i128
 }
@@ -90,10 +86,7 @@ mod tests {
         ids.sort_by_key(|id| shuffle_key(0, id, 0, 7));
         let hashes: Vec<_> = ids
             .iter()
-            .map(|id| {
-                let hash = seeded(id, "shuffle", 0, 7);
-                u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))
-            })
+            .map(|id| seeded(id, "shuffle", 0, 7) >> u64::BITS)
             .collect();
         assert!(hashes.is_sorted());
     }
