@@ -2,20 +2,15 @@
 --
 -- in   sets(source_row, pieces, …)      what 30_dedupe_near returned
 -- out  piece
--- with $n_sampled   BIGINT    rows to count in, spread evenly over all
+-- with $step        BIGINT    one row in so many is counted in
 --      $rows_above  BIGINT    of them, more than so many have a frequent piece
 --      $most        BIGINT    pieces to return, at the most
 --
 -- Which pieces are thought frequent changes how much is compared, never what is found, so a sample is enough.
-WITH numbers AS (
-    SELECT 1 + count(*) / CAST($n_sampled AS BIGINT) AS step
-    FROM sets
-),
-sampled AS (
+WITH sampled AS (
     SELECT unnest(pieces) AS piece
     FROM sets
-    CROSS JOIN numbers
-    WHERE source_row % step = 0
+    WHERE source_row % CAST($step AS BIGINT) = 0
 ),
 counted AS (
     SELECT piece, count(*) AS n_rows

@@ -22,16 +22,18 @@ standing AS (
         source_idx,
         source_row,
         unnest(
-            array_concat(
-                ngrams(instruction, CAST($words AS BIGINT)),
-                ngrams(input, CAST($words AS BIGINT)),
-                ngrams(output, CAST($words AS BIGINT))
+            array_distinct(
+                array_concat(
+                    ngrams(instruction, CAST($words AS BIGINT)),
+                    ngrams(input, CAST($words AS BIGINT)),
+                    ngrams(output, CAST($words AS BIGINT))
+                )
             )
         ) AS ngram
     FROM measured
 ),
 counted AS (
-    SELECT source_idx, ngram, min(source_row) AS source_row, count(DISTINCT source_row) AS n_having
+    SELECT source_idx, ngram, min(source_row) AS source_row, count(*) AS n_having
     FROM standing
     GROUP BY source_idx, ngram
 )

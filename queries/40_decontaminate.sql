@@ -1,6 +1,7 @@
 -- The rows of one kind that go because they are what is measured on.
 --
--- in   normalized(source_idx, kind, source_row, instruction, input, reason, …)
+-- in   suspects(source_idx, kind, source_row, instruction, input, …)
+--      held_out_prompts(kind, prompt, source_idx, source_row)
 --      overlaps(source_idx, kind, source_row, held_out_source_idx, held_out_row, ngram)
 --      copies(source_idx, source_row, …), near(source_idx, source_row, …)
 --      the rows that went before; both are empty for task rows, which go first
@@ -14,31 +15,15 @@
 WITH asked AS (
     SELECT
         source_idx,
-        kind,
         source_row,
-        CASE WHEN CAST($kind AS VARCHAR) = 'task' AND NOT is_blank(input) THEN '' ELSE instruction END AS instruction,
-        input
-    FROM normalized
-    WHERE reason IS NULL AND kind IN (CAST($kind AS VARCHAR), 'held_out', 'eval')
-),
-hashed AS (
-    SELECT *, words_hash(instruction, input) AS hash
-    FROM asked
-),
-texts AS (
-    SELECT source_idx, source_row, hash, concat(instruction, chr(10), input) AS text
-    FROM hashed
-    WHERE kind IN ('held_out', 'eval')
-),
-held_out AS (
-    SELECT
-        source_idx,
-        source_row,
-        text,
-        hash,
-        row_number() OVER (PARTITION BY words(text) ORDER BY source_idx, source_row) AS rank
-    FROM texts
-    WHERE words(text) <> ''
+        words(
+            CASE
+                WHEN kind = 'task' AND NOT is_blank(input) THEN input
+                ELSE concat(instruction, chr(10), input)
+            END
+        ) AS prompt
+    FROM suspects
+    WHERE kind = CAST($kind AS VARCHAR)
 ),
 matches AS (
     SELECT
@@ -48,12 +33,10 @@ matches AS (
         held_out.source_idx AS kept_source_idx,
         held_out.source_row AS kept_row,
         CAST(1 AS DOUBLE) AS similarity,
-        left(words(concat(asked.instruction, chr(10), asked.input)), 80) AS matched
-    FROM held_out
-    -- Only texts of one hash are compared as such.
-    JOIN hashed AS asked
-        ON asked.hash = held_out.hash AND same_words(concat(asked.instruction, chr(10), asked.input), held_out.text)
-    WHERE held_out.rank = 1 AND asked.kind = CAST($kind AS VARCHAR)
+        left(asked.prompt, 80) AS matched
+    FROM held_out_prompts AS held_out
+    JOIN asked ON asked.prompt = held_out.prompt
+    WHERE held_out.kind = CAST($kind AS VARCHAR)
     UNION ALL
     SELECT
         source_idx,

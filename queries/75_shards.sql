@@ -2,7 +2,7 @@
 --
 -- in   ordered(position, source_idx, source_row, task_row)
 --      repeats(position, repeat, …)
---      normalized(source_idx, source_row, sample_id, instruction, input, output, …)
+--      texts(source_idx, source_row, sample_id, instruction, input, output, …)    the stretch's texts, and maybe others
 --      sources(source_idx, kind, name, …)
 -- out  the rows of the shards, in their schema and order
 -- with $first_position  BIGINT    the stretch of the stream to write: so many rows as fit in memory, and in an interrupted
@@ -44,5 +44,5 @@ SELECT
     input,
     output
 FROM places
-JOIN normalized ON normalized.source_idx = places.source_idx AND normalized.source_row = places.source_row
+JOIN texts ON texts.source_idx = places.source_idx AND texts.source_row = places.source_row
 ORDER BY position;

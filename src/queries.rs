@@ -5,10 +5,7 @@
 mod explained;
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow::array::ListArray;
-use arrow::datatypes::UInt64Type;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::scalar::ScalarValue;
 
@@ -69,11 +66,15 @@ queries! {
     /// The pieces that many rows have.
     FrequentPieces = "32_frequent_pieces.sql",
     /// The rows that go as near-duplicates by ROUGE-L.
-    RougeLDuplicates = "36_rouge_l_duplicates.sql",
+    RougeLDuplicates = "33_rouge_l_duplicates.sql",
+    /// What rows measured on ask.
+    HeldOutPrompts = "36_held_out_prompts.sql",
     /// The words in a row that rows measured on have.
     HeldOutNgrams = "37_held_out_ngrams.sql",
+    /// The rows that may be like them.
+    Suspects = "38_suspects.sql",
     /// The rows that share words in a row with them.
-    Overlaps = "38_overlaps.sql",
+    Overlaps = "39_overlaps.sql",
     /// The rows that go because they are what is measured on.
     Decontaminate = "40_decontaminate.sql",
     /// The diverse rows that nothing drops.
@@ -251,9 +252,9 @@ pub fn dedupe_near(on: DedupeOn, shingle: Shingle) -> Bound {
 }
 
 /// `32_frequent_pieces.sql`
-pub fn frequent_pieces(n_sampled: u64, rows_above: u64, most: u64) -> Bound {
+pub fn frequent_pieces(step: u64, rows_above: u64, most: u64) -> Bound {
     let parameters = vec![
-        ("n_sampled", count(n_sampled)),
+        ("step", count(step)),
         ("rows_above", count(rows_above)),
         ("most", count(most)),
     ];
@@ -268,9 +269,14 @@ pub fn rouge_l_texts(on: DedupeOn) -> Bound {
     )
 }
 
-/// `36_rouge_l_duplicates.sql`
+/// `33_rouge_l_duplicates.sql`
 pub fn rouge_l_duplicates() -> Bound {
     bound(Query::RougeLDuplicates, vec![])
+}
+
+/// `36_held_out_prompts.sql`
+pub fn held_out_prompts() -> Bound {
+    bound(Query::HeldOutPrompts, vec![])
 }
 
 /// `37_held_out_ngrams.sql`
@@ -278,14 +284,20 @@ pub fn held_out_ngrams(words: u8) -> Bound {
     bound(Query::HeldOutNgrams, vec![("words", count(words.into()))])
 }
 
-/// `38_overlaps.sql` for one kind of rows; `filter` is made of what [`held_out_ngrams`] found.
-pub fn overlaps(kind: Kind, words: u8, filter: &[u64]) -> Bound {
-    let filter = [Some(filter.iter().copied().map(Some))];
-    let filter = ListArray::from_iter_primitive::<UInt64Type, _, _>(filter);
+/// `38_suspects.sql` for one kind of rows.
+pub fn suspects(kind: Kind, words: u8) -> Bound {
     let parameters = vec![
         ("kind", ScalarValue::from(kind.name())),
         ("words", count(words.into())),
-        ("filter", ScalarValue::List(Arc::new(filter))),
+    ];
+    bound(Query::Suspects, parameters)
+}
+
+/// `39_overlaps.sql` for one kind of rows.
+pub fn overlaps(kind: Kind, words: u8) -> Bound {
+    let parameters = vec![
+        ("kind", ScalarValue::from(kind.name())),
+        ("words", count(words.into())),
     ];
     bound(Query::Overlaps, parameters)
 }

@@ -39,6 +39,8 @@ pub(crate) struct EngineFlags {
     memory_limit: Option<usize>,
 
     /// Folder for what does not fit in memory [default: one of the command's own]
+    ///
+    /// It may need as much room as the texts of the stream.
     #[arg(long, value_name = "DIR")]
     temp_dir: Option<PathBuf>,
 

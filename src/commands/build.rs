@@ -83,6 +83,7 @@ pub async fn build(
     } else {
         folder.begin(&recipe)?;
     }
+    folder.remove_scratch()?;
     let session = session(engine, &folder.stages())?;
     let mut line = Line::new(
         config, engine, out, &session, &folder, sources, tokens, progress,
@@ -97,7 +98,17 @@ pub async fn build(
         (RECIPE.to_owned(), recipe),
         (PLAN.to_owned(), folder.write_plan(&plan)?),
     ]);
-    files.extend(write_shards(&session, engine.memory_bytes, &folder, &plan, progress).await?);
+    files.extend(
+        write_shards(
+            &session,
+            engine.memory_bytes,
+            &folder,
+            &plan,
+            stream.order(),
+            progress,
+        )
+        .await?,
+    );
     files.extend(account::write_files(&session, &folder, progress).await?);
     if config.select == Select::Diverse {
         files.extend(measure::write_diversity(&line.stages, config.seed, &folder, progress).await?);

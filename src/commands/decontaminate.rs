@@ -9,7 +9,7 @@ use crate::config::Overlap;
 use crate::error::Result;
 use crate::queries::{self, Bound};
 use crate::sample::Kind;
-use crate::tables::{NgramFilter, lift, ngram_filter};
+use crate::tables::{MeasuredOn, lift, register_may_share};
 
 use super::build::Progress;
 use super::near;
@@ -20,8 +20,6 @@ use super::stages::{Stage, Stages};
 /// Its tables are `overlaps` and `contaminated`; they are there, and empty, before anything is compared.
 pub(super) struct Decontamination {
     words: u8,
-    /// Lets the n-grams of the rows measured on pass.
-    filter: Vec<u64>,
     /// The stages that were compared with.
     inputs: Vec<String>,
     overlaps: Vec<Stage>,
@@ -29,7 +27,8 @@ pub(super) struct Decontamination {
 }
 
 impl Decontamination {
-    /// Reads the n-grams of the rows measured on, whose stages are `held_out`; without any, no row will go.
+    /// Reads what the rows measured on ask, and their n-grams; their stages are `held_out`. Without any, no row will go. What they
+    /// are recognised by holds at most `bytes_max`.
     ///
     /// # Errors
     /// When a query fails.
@@ -37,32 +36,46 @@ impl Decontamination {
         stages: &Stages<'_>,
         overlap: Overlap,
         held_out: &[&Stage],
+        bytes_max: usize,
         progress: &dyn Fn(Progress),
     ) -> Result<Decontamination> {
         empty_tables(stages).await?;
         let mut begun = Decontamination {
             words: overlap.words().unwrap_or(0),
-            filter: Vec::new(),
             inputs: held_out.iter().map(|stage| stage.key.clone()).collect(),
             overlaps: Vec::new(),
             contaminated: Vec::new(),
         };
-        if begun.words > 0 && !held_out.is_empty() {
-            let query = queries::held_out_ngrams(begun.words);
+        if held_out.is_empty() {
+            return Ok(begun);
+        }
+        let mut sought = vec![("held_out_prompts", "prompt", queries::held_out_prompts())];
+        if begun.words > 0 {
+            let ngrams = queries::held_out_ngrams(begun.words);
+            sought.push(("held_out_ngrams", "ngram", ngrams));
+        }
+        let mut found = Vec::new();
+        let mut n_members = 0;
+        for (table, column, query) in sought {
             let keys: Vec<_> = begun.inputs.iter().map(String::as_str).collect();
             let stage = run(stages, &query, &keys, progress).await?;
-            stages
-                .register("held_out_ngrams", std::slice::from_ref(&stage))
-                .await?;
-            let mut filter = NgramFilter::default();
-            for batch in stages.read(&stage)? {
-                let batch = batch?;
-                let ngrams = batch["ngram"].as_string::<i32>();
-                filter.extend(ngram_filter(ngrams.iter().flatten()));
-            }
-            begun.filter = filter.into_blocks();
-            begun.inputs.push(stage.key);
+            stages.register(table, std::slice::from_ref(&stage)).await?;
+            n_members += stages.n_rows(&stage)?;
+            begun.inputs.push(stage.key.clone());
+            found.push((stage, column));
         }
+        let mut measured_on = MeasuredOn::for_members(n_members, bytes_max);
+        for (stage, column) in &found {
+            for batch in stages.read(stage)? {
+                let batch = batch?;
+                let members = batch[*column].as_string::<i32>();
+                members
+                    .iter()
+                    .flatten()
+                    .for_each(|member| measured_on.add(member));
+            }
+        }
+        register_may_share(stages.session, measured_on);
         Ok(begun)
     }
 
@@ -82,11 +95,20 @@ impl Decontamination {
         }
         let mut inputs: Vec<_> = self.inputs.iter().map(String::as_str).collect();
         inputs.extend(rows);
-        if !self.filter.is_empty() {
-            let query = queries::overlaps(kind, self.words, &self.filter);
+        let query = queries::suspects(kind, self.words);
+        let suspects = run(stages, &query, &inputs, progress).await?;
+        inputs.push(&suspects.key);
+        stages
+            .register("suspects", std::slice::from_ref(&suspects))
+            .await?;
+        if self.words > 0 {
+            let query = queries::overlaps(kind, self.words);
             self.overlaps
                 .push(run(stages, &query, &inputs, progress).await?);
             stages.register("overlaps", &self.overlaps).await?;
+        }
+        if let Some(overlaps) = self.overlaps.last() {
+            inputs.push(&overlaps.key);
         }
         let query = queries::decontaminate(kind);
         self.contaminated

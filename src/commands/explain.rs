@@ -14,10 +14,11 @@ use crate::queries::{self, Explained, Explanations};
 use crate::report::{DryRun, SourceRead};
 use crate::shards::OutFolder;
 use crate::sources::{self, Access};
-use crate::tables::{Engine, session};
+use crate::tables::{Engine, lift, session};
 
 use super::account;
 use super::build::Progress;
+use super::deal;
 use super::line::Line;
 use super::tokens::Tokens;
 
@@ -129,7 +130,9 @@ async fn rehearse(
     );
     let stream = line.draw().await?;
     let plan = stream.plan(config);
-    queries::shards(0..plan.rows).plan(&session).await?;
+    let whole = deal::whole(0..plan.rows);
+    whole.register(&session).await.map_err(lift("texts"))?;
+    queries::shards(whole.positions).plan(&session).await?;
     let files = account::write_files(&session, &folder, progress).await?;
     // What the manifest asks is asked after the build.
     let explained = explanations.take();

@@ -7,6 +7,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{SessionContext, col, lit};
+use futures::StreamExt;
 
 use crate::config::{BuildConfig, Unit};
 use crate::error::{Error, Result};
@@ -14,7 +15,9 @@ use crate::queries::{self, Bound};
 use crate::sample::Kind;
 use crate::shards::{FileEntry, Manifest, OutFolder, Plan, Versions};
 use crate::sources::Source;
-use crate::tables::{Engine, RawTable, lift};
+use crate::tables::{
+    Engine, MeasuredOn, RawTable, Repeats, lift, register_may_repeat, register_may_share,
+};
 
 use super::account;
 use super::allot::Supply;
@@ -34,6 +37,9 @@ const ROWS_PER_DRAW: u64 = 2;
 
 /// Rows of the pool for each one set aside, at the least: a small pool is not spent on measuring.
 const MIN_POOL_PER_HELD_OUT: u64 = 10;
+
+/// The share of the memory in which it is noted which rows may be equal, and that for what rows measured on are recognised by.
+const NOTES_SHARE: usize = 8;
 
 /// The production line: the session with the tables made so far.
 pub(super) struct Line<'a> {
@@ -60,6 +66,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// What decides the order.
+    pub(super) fn order(&self) -> &str {
+        &self.order.key
+    }
+
     /// What will be written.
     pub(super) fn plan(&self, config: &BuildConfig) -> Plan {
         // Those that a staged order writes again included.
@@ -261,8 +272,14 @@ impl Line<'_> {
             .map(|(_, stage)| stage)
             .collect();
         let overlap = self.config.overlap;
-        let mut begun =
-            Decontamination::begin(&self.stages, overlap, &held_out, self.progress).await?;
+        let mut begun = Decontamination::begin(
+            &self.stages,
+            overlap,
+            &held_out,
+            self.engine.memory_bytes / NOTES_SHARE,
+            self.progress,
+        )
+        .await?;
         let rows = self.normalized_keys(Some(Kind::Task));
         begun
             .compare(&self.stages, Kind::Task, &rows, self.progress)
@@ -280,7 +297,9 @@ impl Line<'_> {
         let rows = [copies.key.as_str(), near.key.as_str()];
         begun
             .compare(&self.stages, Kind::Diverse, &rows, self.progress)
-            .await
+            .await?;
+        register_may_share(self.stages.session, MeasuredOn::default());
+        Ok(())
     }
 
     /// Leaves the tables `copies`, the rows that are equal to an earlier one, and `firsts`, those that are not.
@@ -291,9 +310,36 @@ impl Line<'_> {
         let mut keys = self.normalized_keys(None);
         keys.extend(decontamination.keys());
         keys.extend(views.iter().map(String::as_str));
-        let copies = self.run("copies", &queries::dedupe_exact(), &keys).await?;
+        let query = queries::dedupe_exact();
+        if !self.stages.is_finished(&query, &keys) {
+            let repeats = self.repeats().await?;
+            register_may_repeat(self.stages.session, repeats);
+        }
+        let copies = self.run("copies", &query, &keys).await?;
+        register_may_repeat(self.stages.session, Repeats::default());
         self.stages.view("firsts", &queries::firsts()).await?;
         Ok(copies)
+    }
+
+    /// Which of the usable rows may be equal to another.
+    async fn repeats(&self) -> Result<Repeats> {
+        let mut n_rows = 0;
+        for (_, stage) in &self.normalized {
+            n_rows += self.stages.n_rows(stage)?;
+        }
+        let mut repeats = Repeats::for_rows(n_rows, self.engine.memory_bytes / NOTES_SHARE);
+        let each = async |repeats: &mut Repeats| {
+            let ids = self.stages.session.table("usable").await?;
+            let mut batches = ids.select_columns(&["sample_id"])?.execute_stream().await?;
+            while let Some(batch) = batches.next().await {
+                let batch = batch?;
+                let ids = batch["sample_id"].as_fixed_size_binary();
+                ids.iter().flatten().for_each(|id| repeats.add(id));
+            }
+            Ok(())
+        };
+        each(&mut repeats).await.map_err(lift("usable"))?;
+        Ok(repeats)
     }
 
     /// The rows that go as near-duplicates, in the table `near`.

@@ -13,6 +13,8 @@ mod charts;
 #[cfg(feature = "build")]
 mod contract;
 #[cfg(feature = "build")]
+mod deal;
+#[cfg(feature = "build")]
 mod decontaminate;
 #[cfg(feature = "build")]
 mod draw;

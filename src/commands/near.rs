@@ -15,10 +15,10 @@ use super::build::Progress;
 use super::rouge_l;
 use super::stages::{Stage, Stages, each_batch};
 
-/// One row in so many is looked at to see which pieces are frequent; how much that saves is unmeasured here.
+/// Which pieces are frequent is seen by about so many rows …
+const MIN_SAMPLED: u64 = 8_192;
+/// … and by one row in so many where that is more.
 const ROWS_PER_SAMPLED: u64 = 16;
-/// Rows that are looked at for this, at the least.
-const MIN_SAMPLED: u64 = 16_384;
 /// A piece in more of them than this is frequent: similar rows are looked for by other pieces first.
 const FREQUENT_ROWS: u64 = 2;
 /// Frequent pieces told apart by how frequent they are; the rest counts as rare, which costs time and loses nothing.
@@ -80,8 +80,8 @@ async fn rarest(
 ) -> Result<RarePrefix> {
     progress(Progress::Query(Query::FrequentPieces.file()));
     stages.register("sets", std::slice::from_ref(sets)).await?;
-    let n_sampled = MIN_SAMPLED.max(stages.n_rows(sets)? / ROWS_PER_SAMPLED);
-    let query = queries::frequent_pieces(n_sampled, FREQUENT_ROWS, MOST_FREQUENT);
+    let step = (stages.n_rows(sets)? / MIN_SAMPLED).clamp(1, ROWS_PER_SAMPLED);
+    let query = queries::frequent_pieces(step, FREQUENT_ROWS, MOST_FREQUENT);
     let mut pieces = Vec::new();
     each_batch(
         stages.session,
@@ -112,12 +112,13 @@ fn first_come(
             let sources = batch["source_idx"].as_primitive::<Int64Type>();
             let rows = batch["source_row"].as_primitive::<UInt64Type>();
             let is_task = batch["is_task"].as_boolean();
+            let sets = &batch["pieces"];
             let mut gone = Vec::new();
             for row in 0..batch.num_rows() {
                 if nth == places.len() {
                     places.push((sources.value(row), rows.value(row)));
                 }
-                let set = members(&batch["pieces"], row).unwrap_or_default();
+                let set = members(sets, row).unwrap_or_default();
                 if let Some(similar) = first_come.offer(set, is_task.value(row)) {
                     gone.push((places[nth], places[similar.kept], similar.similarity));
                 }

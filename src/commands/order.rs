@@ -16,6 +16,8 @@ use super::stages::{Stage, Stages, register_columns};
 
 /// What the order added to the draws.
 pub(super) struct Ordered {
+    /// The key of the stage that holds the order.
+    pub(super) key: String,
     /// Task rows that the second stage of each pass holds again.
     pub(super) n_again: u64,
     /// Stretches of the stream, with their first positions.
@@ -58,6 +60,7 @@ pub(super) async fn interleave(
     stages.register("repeats", &[repeats]).await?;
     let sizes = (0..config.passes as usize).map(|pass| drawn.n_of_pass(pass));
     Ok(Ordered {
+        key: stage.key,
         n_again,
         stages: stage_entries(n_tasks, n_again, sizes.collect()),
     })

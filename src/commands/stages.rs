@@ -9,6 +9,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::datasource::file_format::options::ReadOptions;
 use datafusion::datasource::listing::{ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext};
 use futures::StreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -208,34 +211,100 @@ pub(super) async fn each_batch(
     session: &SessionContext,
     plan: DataFrame,
     bound: &Bound,
-    mut receive: impl FnMut(RecordBatch) -> Result<()>,
+    receive: impl FnMut(RecordBatch) -> Result<()>,
 ) -> Result<()> {
     let logical = plan.logical_plan().clone();
-    let mut n_received = 0;
-    let mut count = |batch| {
-        n_received += 1;
-        receive(batch)
+    let batches = plan.execute_stream().await;
+    let running = Running {
+        logical,
+        is_hashed: is_hashed(session),
+        batches: batches.map_err(lift(bound.query.file()))?,
     };
-    match stream(plan, bound, &mut count).await {
-        Err(Error::MemoryLimit { .. }) if n_received == 0 && join_by_sorting(session) => {
-            stream(
-                DataFrame::new(session.state(), logical),
-                bound,
-                &mut receive,
-            )
-            .await
+    running.each_batch(session, bound, receive).await
+}
+
+/// A query that runs.
+pub(super) struct Running {
+    logical: LogicalPlan,
+    /// Whether its joins hold one of their sides in memory.
+    is_hashed: bool,
+    batches: SendableRecordBatchStream,
+}
+
+/// Batches that wait for who reads a query that was started ahead.
+const BATCHES_AHEAD: usize = 2;
+
+impl Running {
+    /// Starts a planned query before its rows are wanted.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) async fn ahead(
+        session: &SessionContext,
+        plan: DataFrame,
+        bound: &Bound,
+    ) -> Result<Running> {
+        let logical = plan.logical_plan().clone();
+        let batches = plan.execute_stream().await;
+        let mut batches = batches.map_err(lift(bound.query.file()))?;
+        let mut ahead = RecordBatchReceiverStreamBuilder::new(batches.schema(), BATCHES_AHEAD);
+        let sender = ahead.tx();
+        ahead.spawn(async move {
+            while let Some(batch) = batches.next().await {
+                // The reader may have had enough.
+                if sender.send(batch).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        Ok(Running {
+            logical,
+            is_hashed: is_hashed(session),
+            batches: ahead.build(),
+        })
+    }
+
+    /// What [`each_batch`] does.
+    ///
+    /// # Errors
+    /// When the query fails, or the receiver.
+    pub(super) async fn each_batch(
+        self,
+        session: &SessionContext,
+        bound: &Bound,
+        mut receive: impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let query = bound.query.file();
+        let mut n_received = 0;
+        let mut count = |batch| {
+            n_received += 1;
+            receive(batch)
+        };
+        match receive_all(self.batches, query, &mut count).await {
+            // It may be that another query has met the limit since this one was planned.
+            Err(Error::MemoryLimit { .. }) if n_received == 0 && self.is_hashed => {
+                join_by_sorting(session);
+                let plan = DataFrame::new(session.state(), self.logical);
+                let batches = plan.execute_stream().await.map_err(lift(query))?;
+                receive_all(batches, query, &mut receive).await
+            }
+            outcome => outcome,
         }
-        outcome => outcome,
     }
 }
 
-async fn stream(
-    plan: DataFrame,
-    bound: &Bound,
+fn is_hashed(session: &SessionContext) -> bool {
+    let state = session.state_ref();
+    let state = state.read();
+    state.config_options().optimizer.prefer_hash_join
+}
+
+async fn receive_all(
+    mut batches: SendableRecordBatchStream,
+    query: &'static str,
     receive: &mut impl FnMut(RecordBatch) -> Result<()>,
 ) -> Result<()> {
-    let query = bound.query.file();
-    let mut batches = plan.execute_stream().await.map_err(lift(query))?;
     while let Some(batch) = batches.next().await {
         receive(batch.map_err(lift(query))?)?;
     }
@@ -270,28 +339,34 @@ mod tests {
     use crate::queries;
     use crate::tables::{Engine, session};
 
-    #[tokio::test]
-    async fn a_join_that_does_not_fit_into_memory_is_done_by_sorting() {
-        const N_ROWS: i64 = 1_000_000;
-        let folder = tempfile::tempdir().expect("a folder");
+    const N_ROWS: i64 = 1_000_000;
+    const SQL: &str = "SELECT sum(one.n) AS total FROM one JOIN other ON other.n = one.n";
+
+    /// A session in which one side of the join does not fit.
+    fn small(scratch: &Path) -> SessionContext {
         let engine = Engine {
             threads: 1,
             batch_rows: 2_048,
             memory_bytes: 8 << 20,
             temp_dir: None,
         };
-        let session = session(&engine, folder.path()).expect("a session");
+        let session = session(&engine, scratch).expect("a session");
         for table in ["one", "other"] {
             let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..N_ROWS));
             register_columns(&session, table, [("n", numbers)]).expect("a table");
         }
-        let sql = "SELECT sum(one.n) AS total FROM one JOIN other ON other.n = one.n";
+        session
+    }
+
+    #[tokio::test]
+    async fn a_join_that_does_not_fit_into_memory_is_done_by_sorting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = small(folder.path());
         let query = queries::sources();
-        for is_hashed in [true, false] {
-            let options = session.copied_config();
-            assert_eq!(options.options().optimizer.prefer_hash_join, is_hashed);
+        for hashes in [true, false] {
+            assert_eq!(is_hashed(&session), hashes);
             let mut totals = Vec::new();
-            let plan = session.sql(sql).await.expect("a plan");
+            let plan = session.sql(SQL).await.expect("a plan");
             each_batch(&session, plan, &query, |batch| {
                 totals.push(batch["total"].as_primitive::<Int64Type>().value(0));
                 Ok(())
@@ -300,5 +375,26 @@ mod tests {
             .expect("it fits when sorted");
             assert_eq!(totals, [N_ROWS * (N_ROWS - 1) / 2]);
         }
+    }
+
+    #[tokio::test]
+    async fn so_is_one_that_was_started_before_another_did_not_fit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = small(folder.path());
+        let query = queries::sources();
+        let plan = session.sql(SQL).await.expect("a plan");
+        let running = Running::ahead(&session, plan, &query)
+            .await
+            .expect("it starts");
+        join_by_sorting(&session);
+        let mut totals = Vec::new();
+        running
+            .each_batch(&session, &query, |batch| {
+                totals.push(batch["total"].as_primitive::<Int64Type>().value(0));
+                Ok(())
+            })
+            .await
+            .expect("it fits when sorted");
+        assert_eq!(totals, [N_ROWS * (N_ROWS - 1) / 2]);
     }
 }

@@ -13,9 +13,6 @@ use crate::tables::lift;
 
 use super::Bound;
 
-/// Values of a list that are shown.
-const VALUES_SHOWN: usize = 8;
-
 /// A query as it was planned.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
@@ -23,7 +20,7 @@ pub struct Explained {
     pub query: &'static str,
     /// Its text.
     pub sql: &'static str,
-    /// Its parameters, by name; a long list is cut.
+    /// Its parameters, by name.
     pub parameters: Vec<(&'static str, String)>,
     /// The plan after the optimizer's rules, an operator a line.
     pub logical_plan: String,
@@ -73,10 +70,8 @@ pub(super) async fn note(session: &SessionContext, bound: &Bound, plan: &DataFra
             .iter()
             .map(|(name, value)| (*name, shown(value)))
             .collect(),
-        logical_plan: without_long_lists(&logical.display_indent().to_string()),
-        physical_plan: without_long_lists(
-            &displayable(physical.as_ref()).indent(false).to_string(),
-        ),
+        logical_plan: logical.display_indent().to_string(),
+        physical_plan: displayable(physical.as_ref()).indent(false).to_string(),
     };
     let mut all = explanations
         .0
@@ -89,29 +84,8 @@ pub(super) async fn note(session: &SessionContext, bound: &Bound, plan: &DataFra
 fn shown(value: &ScalarValue) -> String {
     match value {
         ScalarValue::Utf8(Some(text)) => format!("'{text}'"),
-        _ => without_long_lists(&value.to_string()),
+        _ => value.to_string(),
     }
-}
-
-/// Cuts every list of more than a few numbers, and says how many there were.
-fn without_long_lists(text: &str) -> String {
-    let mut shortened = String::with_capacity(text.len().min(1 << 16));
-    let mut rest = text;
-    while let Some(start) = rest.find('[') {
-        let (before, from) = rest.split_at(start + 1);
-        shortened.push_str(before);
-        let is_of_list = |c: char| c.is_ascii_digit() || matches!(c, ',' | ' ' | '-' | '.');
-        let end = from.find(|c| !is_of_list(c)).unwrap_or(from.len());
-        let n_values = from[..end].split(',').count();
-        rest = from;
-        if from[end..].starts_with(']') && n_values > VALUES_SHOWN {
-            let first: Vec<_> = from[..end].split(',').take(VALUES_SHOWN).collect();
-            shortened.push_str(&format!("{}, … {n_values} values", first.join(",")));
-            rest = &from[end..];
-        }
-    }
-    shortened.push_str(rest);
-    shortened
 }
 
 impl fmt::Display for Explained {
@@ -130,20 +104,5 @@ impl fmt::Display for Explained {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_lists_are_cut_and_others_stay() {
-        assert_eq!(without_long_lists("a[1, 2] [b, c] ["), "a[1, 2] [b, c] [");
-        let long: Vec<_> = (0..100).map(|n| n.to_string()).collect();
-        assert_eq!(
-            without_long_lists(&format!("f([{}]) [x]", long.join(", "))),
-            "f([0, 1, 2, 3, 4, 5, 6, 7, … 100 values]) [x]"
-        );
     }
 }

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 /// Rows in a row group: one read of the loader, and the grain of resuming.
 const ROWS_PER_GROUP: usize = 2_048;
 
-/// Rows in a row group of a stage, at the most: what is read as a whole is read faster in fewer of them.
+/// Rows from which on a row group of a stage is full: what is read as a whole is read faster in fewer of them.
 const ROWS_PER_STAGE_GROUP: usize = 16_384;
 
 /// Row groups encoded at the same time; bounds what a writer holds in memory, and more than the cores of a workstation
@@ -128,21 +128,37 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<FileEntry> {
     Ok(FileEntry::of_bytes(bytes))
 }
 
-/// A Parquet file under construction. Rows come in batches of any size; row groups have a fixed one.
+/// A Parquet file under construction. Rows come in batches of any size; row groups of an artefact have a fixed one, and those
+/// of a stage are made of the batches as they come.
 pub struct FileWriter {
     path: PathBuf,
     beside: PathBuf,
-    /// Cuts the incoming batches into row groups.
-    groups: BatchCoalescer,
-    used_as: Use,
-    /// Bytes of rows in a row group that is not full.
-    n_bytes_open: usize,
+    schema: SchemaRef,
+    /// Cuts the incoming batches into row groups, for an artefact.
+    cut: Option<BatchCoalescer>,
+    /// The row group of a stage that is not full.
+    open: Group,
     factory: ArrowRowGroupWriterFactory,
     file: SerializedFileWriter<HashingFile>,
-    waiting: Vec<RecordBatch>,
-    n_bytes_waiting: usize,
+    waiting: Vec<Group>,
     n_groups: usize,
     n_rows: u64,
+}
+
+/// The rows of a row group.
+#[derive(Default)]
+struct Group {
+    batches: Vec<RecordBatch>,
+    n_rows: usize,
+    n_bytes: usize,
+}
+
+impl Group {
+    fn push(&mut self, batch: RecordBatch) {
+        self.n_rows += batch.num_rows();
+        self.n_bytes += batch.get_array_memory_size();
+        self.batches.push(batch);
+    }
 }
 
 impl FileWriter {
@@ -151,15 +167,12 @@ impl FileWriter {
     /// # Errors
     /// When it cannot be created.
     pub fn create(path: &Path, schema: &SchemaRef, used_as: Use) -> Result<FileWriter> {
-        let rows_per_group = match used_as {
-            Use::Artefact => ROWS_PER_GROUP,
-            Use::Stage => ROWS_PER_STAGE_GROUP,
-        };
+        let is_artefact = used_as == Use::Artefact;
         let beside = beside(path);
         let file = File::create(&beside).map_err(Error::write(path))?;
         let hashing = HashingFile {
             file,
-            hasher: blake3::Hasher::new(),
+            hasher: is_artefact.then(blake3::Hasher::new),
             bytes: 0,
         };
         let writer = ArrowWriter::try_new(
@@ -174,13 +187,12 @@ impl FileWriter {
         Ok(FileWriter {
             path: path.to_owned(),
             beside,
-            groups: BatchCoalescer::new(Arc::clone(schema), rows_per_group),
-            used_as,
-            n_bytes_open: 0,
+            schema: Arc::clone(schema),
+            cut: is_artefact.then(|| BatchCoalescer::new(Arc::clone(schema), ROWS_PER_GROUP)),
+            open: Group::default(),
             factory,
             file,
             waiting: Vec::new(),
-            n_bytes_waiting: 0,
             n_groups: 0,
             n_rows: 0,
         })
@@ -197,35 +209,60 @@ impl FileWriter {
     /// When they cannot be encoded or written.
     pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.n_rows += batch.num_rows() as u64;
-        self.n_bytes_open += batch.get_array_memory_size();
-        let pushed = self.groups.push_batch(batch);
-        let pushed = pushed.and_then(|()| match self.used_as {
-            Use::Stage if self.n_bytes_open >= BYTES_IN_FLIGHT => {
-                self.groups.finish_buffered_batch()
+        match &mut self.cut {
+            Some(cut) => {
+                cut.push_batch(batch)
+                    .map_err(|error| lift(&self.path, error.into()))?;
+                self.take_cut()
             }
-            _ => Ok(()),
-        });
-        pushed.map_err(|error| lift(&self.path, error.into()))?;
-        while let Some(group) = self.groups.next_completed_batch() {
-            self.n_bytes_open = 0;
-            self.n_bytes_waiting += group.get_array_memory_size();
-            self.waiting.push(group);
-            if self.waiting.len() == GROUPS_IN_FLIGHT || self.n_bytes_waiting >= BYTES_IN_FLIGHT {
-                self.write_waiting()?;
+            None => {
+                self.open.push(batch);
+                let is_full = self.open.n_rows >= ROWS_PER_STAGE_GROUP
+                    || self.open.n_bytes >= BYTES_IN_FLIGHT;
+                match is_full {
+                    true => self.close_group(),
+                    false => Ok(()),
+                }
             }
+        }
+    }
+
+    /// Has the row groups that were cut encoded.
+    fn take_cut(&mut self) -> Result<()> {
+        while let Some(group) = self
+            .cut
+            .as_mut()
+            .and_then(BatchCoalescer::next_completed_batch)
+        {
+            self.open.push(group);
+            self.close_group()?;
         }
         Ok(())
     }
 
-    /// Writes the rest and the footer, syncs, and renames the file into its place.
+    /// The open row group waits to be encoded, with others.
+    fn close_group(&mut self) -> Result<()> {
+        self.waiting.push(std::mem::take(&mut self.open));
+        let n_bytes: usize = self.waiting.iter().map(|group| group.n_bytes).sum();
+        match self.waiting.len() == GROUPS_IN_FLIGHT || n_bytes >= BYTES_IN_FLIGHT {
+            true => self.write_waiting(),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes the rest and the footer, syncs, and renames the file into its place. The entry of a stage holds no hash.
     ///
     /// # Errors
     /// When any of that fails; nothing stands in its place then.
     pub fn finish(mut self) -> Result<FileEntry> {
-        self.groups
-            .finish_buffered_batch()
-            .map_err(|error| lift(&self.path, error.into()))?;
-        self.waiting.extend(self.groups.next_completed_batch());
+        if let Some(cut) = &mut self.cut {
+            cut.finish_buffered_batch()
+                .map_err(|error| lift(&self.path, error.into()))?;
+            self.take_cut()?;
+        }
+        if self.open.n_rows > 0 {
+            self.close_group()?;
+        }
         self.write_waiting()?;
         self.file
             .finish()
@@ -236,22 +273,25 @@ impl FileWriter {
             first_position: None,
             rows: Some(self.n_rows),
             bytes: written.bytes,
-            blake3: written.hasher.finalize().to_hex().to_string(),
+            blake3: written
+                .hasher
+                .as_ref()
+                .map(|hasher| hasher.finalize().to_hex().to_string())
+                .unwrap_or_default(),
         })
     }
 
     /// Encodes the waiting row groups in parallel and appends them in order.
     fn write_waiting(&mut self) -> Result<()> {
-        let (factory, first) = (&self.factory, self.n_groups);
+        let (factory, schema, first) = (&self.factory, &self.schema, self.n_groups);
         let encoded: Vec<_> = self
             .waiting
             .par_iter()
             .enumerate()
-            .map(|(nth, group)| encode(factory, first + nth, group))
+            .map(|(nth, group)| encode(factory, schema, first + nth, group))
             .collect();
         self.n_groups += self.waiting.len();
         self.waiting.clear();
-        self.n_bytes_waiting = 0;
         for chunks in encoded {
             self.append(chunks)
                 .map_err(|error| lift(&self.path, error))?;
@@ -273,17 +313,19 @@ impl FileWriter {
 
 fn encode(
     factory: &ArrowRowGroupWriterFactory,
+    schema: &SchemaRef,
     group_idx: usize,
-    group: &RecordBatch,
+    group: &Group,
 ) -> parquet::errors::Result<Vec<ArrowColumnChunk>> {
     let mut writers = factory.create_column_writers(group_idx)?;
-    let schema = group.schema();
-    let mut next = writers.iter_mut();
-    for (field, column) in schema.fields().iter().zip(group.columns()) {
-        for leaf in compute_leaves(field, column)? {
-            next.next()
-                .expect("one writer per leaf column")
-                .write(&leaf)?;
+    for batch in &group.batches {
+        let mut next = writers.iter_mut();
+        for (field, column) in schema.fields().iter().zip(batch.columns()) {
+            for leaf in compute_leaves(field, column)? {
+                next.next()
+                    .expect("one writer per leaf column")
+                    .write(&leaf)?;
+            }
         }
     }
     writers.into_iter().map(|writer| writer.close()).collect()
@@ -322,17 +364,19 @@ fn properties(schema: &SchemaRef, used_as: Use) -> WriterProperties {
     properties.build()
 }
 
-/// Counts and hashes what passes through, so that a finished file need not be read again.
+/// Counts and hashes what passes through, so that a finished file need not be read again; a stage is not hashed.
 struct HashingFile {
     file: File,
-    hasher: blake3::Hasher,
+    hasher: Option<blake3::Hasher>,
     bytes: u64,
 }
 
 impl Write for HashingFile {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let n_written = self.file.write(buffer)?;
-        self.hasher.update(&buffer[..n_written]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..n_written]);
+        }
         self.bytes += n_written as u64;
         Ok(n_written)
     }

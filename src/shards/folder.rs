@@ -11,6 +11,8 @@ use super::manifest::{MANIFEST, Manifest, PLAN, Plan, RECIPE, shard_name};
 
 /// Where a build keeps what it needs only until the manifest is written.
 const STAGES: &str = ".stages";
+/// How the folders begin that the engine makes there for what does not fit in memory.
+const SCRATCH: &str = "datafusion-";
 
 /// Folders of a build besides the shards.
 const FOLDERS: [&str; 2] = ["dropped", "held_out"];
@@ -135,6 +137,23 @@ impl OutFolder {
     pub fn holds_a_build(&self) -> Result<bool> {
         self.refuse_foreign()?;
         Ok(self.recipe()?.is_some() || self.path.join(MANIFEST).exists())
+    }
+
+    /// Removes what the engine of a build that was killed had put on disk for want of memory.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_scratch(&self) -> Result<()> {
+        let stages = self.stages();
+        for entry in fs::read_dir(&stages).map_err(Error::read(&stages))? {
+            let entry = entry.map_err(Error::read(&stages))?;
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(SCRATCH) {
+                let path = entry.path();
+                fs::remove_dir_all(&path).map_err(Error::write(&path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the folder for the stages.

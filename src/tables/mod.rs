@@ -7,13 +7,14 @@ mod count_words;
 mod distinct_ngrams;
 mod draws_until;
 mod entropy;
-mod first_half;
 mod histogram;
 mod ignored;
 mod is_blank;
 mod is_placeholder;
 mod jaccard;
 mod lead_pair;
+mod may_repeat;
+mod may_share;
 mod memory;
 mod minhash;
 mod named_table;
@@ -26,10 +27,8 @@ mod raw;
 mod repair_mojibake;
 mod rouge_l;
 mod rouge_words;
-mod same_words;
 mod sample_id;
 mod seeded_hash;
-mod shared_ngrams;
 mod shingles;
 mod shuffle_key;
 mod spread;
@@ -55,12 +54,13 @@ use memory::Memory;
 
 pub use ignored::refuse_ignored;
 
+pub use may_repeat::{Repeats, register_may_repeat};
+pub use may_share::{MeasuredOn, register_may_share};
 pub use minhash::Bands;
 pub use near_index::{FirstCome, Keys, Similar};
 pub use rare_prefix::RarePrefix;
 pub use raw::RawTable;
 pub use rouge_l::{Lcs, f_measure};
-pub use shared_ngrams::{NgramFilter, ngram_filter};
 pub use shingles::members;
 pub use token_count::register_token_count;
 
@@ -135,15 +135,14 @@ pub fn session(engine: &Engine, scratch: &Path) -> Result<SessionContext> {
 }
 
 /// From now on the session joins by sorting both sides, which can go to disk, instead of holding one of them in memory.
-/// Returns whether that is new.
-pub fn join_by_sorting(session: &SessionContext) -> bool {
+pub fn join_by_sorting(session: &SessionContext) {
     let state = session.state_ref();
     let mut state = state.write();
     let options = state.config_mut().options_mut();
     options.optimizer.repartition_joins = true;
     // The engine has no such join for a single partition.
     options.execution.target_partitions = options.execution.target_partitions.max(2);
-    std::mem::replace(&mut options.optimizer.prefer_hash_join, false)
+    options.optimizer.prefer_hash_join = false;
 }
 
 /// The SQL functions of our own.
@@ -151,7 +150,6 @@ pub fn functions() -> Vec<ScalarUDF> {
     vec![
         count_words::function(),
         draws_until::function(),
-        first_half::function(),
         is_blank::function(),
         is_placeholder::function(),
         jaccard::function(),
@@ -161,11 +159,10 @@ pub fn functions() -> Vec<ScalarUDF> {
         repair_mojibake::function(),
         rouge_l::function(),
         rouge_words::function(),
-        same_words::function(),
-        same_words::hash_function(),
         sample_id::function(),
         seeded_hash::function(),
-        shared_ngrams::function(),
+        may_repeat::function(Repeats::default()),
+        may_share::function(MeasuredOn::default()),
         shingles::function(),
         shuffle_key::function(),
         spread::function(),

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf}
 use super::words::Words;
 
 /// The type of a list of n-grams.
-pub(super) fn ngrams_type() -> DataType {
+fn ngrams_type() -> DataType {
     DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
 }
 

@@ -105,13 +105,7 @@ pub(super) fn word_hash(word: &str) -> u64 {
     add(hash, word.len() as u64)
 }
 
-/// The hashes of the words of a text, without the words where the text is plain: what is compared is mostly different.
-pub(super) fn word_hashes(text: &str, words: &mut Words, hashes: &mut Vec<u64>) {
-    hashes.clear();
-    add_word_hashes(text, words, hashes);
-}
-
-/// Adds the hashes of the words of another text.
+/// Adds the hashes of the words of a text, without the words where the text is plain: what is compared is mostly different.
 pub(super) fn add_word_hashes(text: &str, words: &mut Words, hashes: &mut Vec<u64>) {
     if text.is_ascii() {
         add_plain_word_hashes(text.as_bytes(), hashes);
@@ -225,8 +219,8 @@ mod tests {
         #[test]
         fn hashes_are_those_of_the_words(text in prop_oneof!["[ -~\\t\\n\\x00\\x0b\\x1f]{0,40}", "([A-Z@\\[`{a-z]{0,17}[ \\r]{1,9}){0,4}", any::<String>()]) {
             let mut words = Words::default();
-            let mut hashes = vec![1];
-            word_hashes(&text, &mut words, &mut hashes);
+            let mut hashes = Vec::new();
+            add_word_hashes(&text, &mut words, &mut hashes);
             words.read(&text);
             let expected: Vec<_> = words.text().split_terminator(' ').map(word_hash).collect();
             prop_assert_eq!(hashes, expected);

@@ -1,21 +1,22 @@
 -- The rows of one kind that share words in a row with a row measured on.
 --
--- in   normalized(source_idx, kind, source_row, instruction, input, output, reason, …)
+-- in   suspects(source_idx, kind, source_row, instruction, input, output)
 --      held_out_ngrams(ngram, source_idx, source_row)
 -- out  source_idx, kind, source_row, held_out_source_idx, held_out_row, ngram
 --      the first shared n-gram of a row, and the first row measured on that has it
--- with $kind    VARCHAR               task | diverse
---      $words   BIGINT                words of an n-gram
---      $filter  BIGINT UNSIGNED[]     made of the held-out n-grams: lets all of them pass, and few others
---
--- What passes the filter is compared as text, so nothing is found that is not there.
+-- with $kind    VARCHAR    task | diverse
+--      $words   BIGINT     words of an n-gram
 WITH samples AS (
     SELECT
         source_idx,
         source_row,
-        shared_ngrams(instruction, input, output, CAST($words AS BIGINT), $filter) AS ngrams
-    FROM normalized
-    WHERE kind = CAST($kind AS VARCHAR) AND reason IS NULL
+        array_concat(
+            ngrams(instruction, CAST($words AS BIGINT)),
+            ngrams(input, CAST($words AS BIGINT)),
+            ngrams(output, CAST($words AS BIGINT))
+        ) AS ngrams
+    FROM suspects
+    WHERE kind = CAST($kind AS VARCHAR)
 ),
 candidates AS (
     SELECT
@@ -36,8 +37,8 @@ ranked AS (
             PARTITION BY candidates.source_idx, candidates.source_row
             ORDER BY place, held_out.source_idx
         ) AS rank
-    FROM candidates
-    JOIN held_out_ngrams AS held_out ON held_out.ngram = candidates.ngram
+    FROM held_out_ngrams AS held_out
+    JOIN candidates ON candidates.ngram = held_out.ngram
 )
 SELECT source_idx, CAST($kind AS VARCHAR) AS kind, source_row, held_out_source_idx, held_out_row, ngram
 FROM ranked
