@@ -78,7 +78,7 @@ fn near(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut first_come = FirstCome::new(0.8, keys(), usize::MAX);
                 let offers = (0..N_ROWS).filter_map(|row| {
-                    first_come.offer(members(&sets, row).unwrap_or_default(), false)
+                    first_come.offer(row, members(&sets, row).unwrap_or_default(), false)
                 });
                 offers.count()
             });

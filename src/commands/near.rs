@@ -22,7 +22,7 @@ const ROWS_PER_SAMPLED: u64 = 16;
 /// A piece in more of them than this is frequent: similar rows are looked for by other pieces first.
 const FREQUENT_ROWS: u64 = 2;
 /// Frequent pieces told apart by how frequent they are; the rest counts as rare, which costs time and loses nothing.
-const MOST_FREQUENT: u64 = 1 << 20;
+const MOST_FREQUENT: u64 = 1 << 16;
 
 /// Finds the rows that are near-duplicates of earlier ones, and leaves them as the table `near`. The index of the rows that
 /// stay holds at most `bytes_max` at a time.
@@ -96,17 +96,17 @@ async fn rarest(
     Ok(RarePrefix::new(threshold, pieces))
 }
 
+/// Where a row is: its source and its number there.
+type Place = (i64, u64);
+
 /// Offers the sets in order, over and over while the index has no room for all, and writes down those that go.
 fn first_come(
     stages: &Stages<'_>,
     sets: &Stage,
-    mut first_come: FirstCome,
+    mut first_come: FirstCome<Place>,
     near: &mut FileWriter,
 ) -> Result<()> {
-    // The place of every row by its number.
-    let mut places: Vec<(i64, u64)> = Vec::new();
     loop {
-        let mut nth = 0;
         for batch in stages.read(sets)? {
             let batch = batch?;
             let sources = batch["source_idx"].as_primitive::<Int64Type>();
@@ -115,14 +115,11 @@ fn first_come(
             let sets = &batch["pieces"];
             let mut gone = Vec::new();
             for row in 0..batch.num_rows() {
-                if nth == places.len() {
-                    places.push((sources.value(row), rows.value(row)));
-                }
+                let place = (sources.value(row), rows.value(row));
                 let set = members(sets, row).unwrap_or_default();
-                if let Some(similar) = first_come.offer(set, is_task.value(row)) {
-                    gone.push((places[nth], places[similar.kept], similar.similarity));
+                if let Some(similar) = first_come.offer(place, set, is_task.value(row)) {
+                    gone.push((place, similar.kept, similar.similarity));
                 }
-                nth += 1;
             }
             near.push(evidence(&gone)?)?;
         }
@@ -132,8 +129,8 @@ fn first_come(
     }
 }
 
-/// Rows that go, with the row that stays in the stead of each.
-type Gone = ((i64, u64), (i64, u64), f64);
+/// A row that goes, with the row that stays in its stead and how similar they are.
+type Gone = (Place, Place, f64);
 
 fn evidence(gone: &[Gone]) -> Result<RecordBatch> {
     let sources = |of: fn(&Gone) -> i64| Arc::new(gone.iter().map(of).collect::<Int64Array>());

@@ -21,6 +21,7 @@ mod named_table;
 mod near_index;
 mod ngrams;
 mod opening;
+mod postings;
 mod random_rows;
 mod rare_prefix;
 mod raw;

@@ -4,12 +4,11 @@
 //! similarity. The index may hold only so many bytes. When it is full, the sets behind are only looked up, and all are offered
 //! again: another pass, with an index that goes on where the last one stopped. What is found depends on none of that.
 
-use std::collections::HashMap;
-
-use foldhash::fast::FixedState;
+use std::ops::RangeInclusive;
 
 use super::jaccard::jaccard;
 use super::minhash::Bands;
+use super::postings::{List, Postings};
 use super::rare_prefix::RarePrefix;
 
 /// A product or quotient that should be whole may come out a little beside it.
@@ -33,11 +32,11 @@ impl Keys {
     }
 }
 
-/// Decides which sets go, over as many passes as the index needs.
+/// Decides which sets go, over as many passes as the index needs. `N` is what a set is called.
 #[derive(Debug)]
-pub struct FirstCome {
+pub struct FirstCome<N> {
     keys: Keys,
-    index: Index,
+    index: Index<N>,
     bytes_max: usize,
     /// Whether a set is gone, by its number.
     gone: Vec<bool>,
@@ -52,16 +51,16 @@ pub struct FirstCome {
 
 /// Why a set goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Similar {
-    /// The number of the first set that stays and is similar enough.
-    pub kept: usize,
+pub struct Similar<N> {
+    /// The first set that stays and is similar enough.
+    pub kept: N,
     /// Their Jaccard similarity.
     pub similarity: f64,
 }
 
-impl FirstCome {
+impl<N: Copy> FirstCome<N> {
     /// An index of at most `bytes_max`, though always of one set at least.
-    pub fn new(threshold: f64, keys: Keys, bytes_max: usize) -> FirstCome {
+    pub fn new(threshold: f64, keys: Keys, bytes_max: usize) -> FirstCome<N> {
         FirstCome {
             keys,
             index: Index::new(threshold),
@@ -75,7 +74,7 @@ impl FirstCome {
     }
 
     /// Offers the next set, a sorted slice; one that `always_stays` is not compared with those before it.
-    pub fn offer(&mut self, set: &[u64], always_stays: bool) -> Option<Similar> {
+    pub fn offer(&mut self, name: N, set: &[u64], always_stays: bool) -> Option<Similar<N>> {
         let nth = self.next;
         self.next += 1;
         if nth == self.gone.len() {
@@ -92,8 +91,8 @@ impl FirstCome {
         };
         self.gone[nth] = similar.is_some();
         if similar.is_none() && self.full_at.is_none() {
-            if self.index.is_empty() || self.index.bytes() < self.bytes_max {
-                self.index.insert(nth, set, &keys);
+            if self.index.is_empty() || self.index.bytes_with(set, &keys) <= self.bytes_max {
+                self.index.insert(name, set, &keys);
             } else {
                 self.full_at = Some(nth);
             }
@@ -116,30 +115,34 @@ impl FirstCome {
 
 /// Sets that stay, by their keys.
 #[derive(Debug)]
-struct Index {
+struct Index<N> {
     threshold: f64,
-    /// The members of all sets, one set behind the other, and where each ends.
+    /// The members of all sets, one set behind the other.
     members: Vec<u64>,
-    ends: Vec<usize>,
-    /// What the sets are called outside.
-    names: Vec<usize>,
-    /// The sets with a key form a chain of entries; this is its last.
-    last: HashMap<u64, u32, FixedState>,
-    entries: Vec<Entry>,
+    sets: Vec<Indexed<N>>,
+    postings: Postings<Entry>,
+    /// Memory that is used again for the lists of the next set.
+    lists: Vec<List>,
+}
+
+/// A set in the index.
+#[derive(Clone, Copy, Debug)]
+struct Indexed<N> {
+    name: N,
+    /// Where its members end.
+    end: usize,
 }
 
 /// A set under one of its keys, with what tells most sets apart without a look at their members.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     set: u32,
-    /// The entry before it in its chain.
-    before: u32,
     outline: Outline,
 }
 
 /// A set's size, and for each of 64 classes of members whether it has an odd number of them (bitmap filter: Sandes, Teodoro
 /// and Melo 2017): two sets differ in at least one member for every class in which that differs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Outline {
     n: u32,
     odd: u64,
@@ -156,87 +159,90 @@ impl Outline {
         }
     }
 
-    /// The least number of members that a set of this outline shares with one at least as similar as the threshold; `None`
-    /// where there can be none.
+    /// The least number of members that two sets of these outlines share if they are as similar as the threshold; `None` where
+    /// they cannot be.
     fn least_common(self, other: Outline, threshold: f64) -> Option<usize> {
-        let (n_a, n_b) = (f64::from(self.n), f64::from(other.n));
-        // The smaller set is the most two can share, the larger the least they have together.
-        if n_a.min(n_b) + ROUNDING < threshold * n_a.max(n_b) {
-            return None;
-        }
+        let together = f64::from(self.n) + f64::from(other.n);
         // From |a ∩ b| ≥ t · |a ∪ b| and |a ∪ b| = |a| + |b| − |a ∩ b|.
-        let least = threshold / (1.0 + threshold) * (n_a + n_b) - ROUNDING;
+        let least = threshold / (1.0 + threshold) * together - ROUNDING;
         let differing = f64::from((self.odd ^ other.odd).count_ones());
-        (2.0 * least + differing <= n_a + n_b).then(|| least.ceil() as usize)
+        (2.0 * least + differing <= together).then(|| least.ceil() as usize)
+    }
+
+    /// The sizes of sets that may be as similar as the threshold: the smaller set is the most two can share, the larger the
+    /// least they have together.
+    fn sizes(self, threshold: f64) -> RangeInclusive<u32> {
+        let n = f64::from(self.n);
+        // A cast ends at the largest there is.
+        (threshold * n - ROUNDING).ceil() as u32..=((n + ROUNDING) / threshold) as u32
     }
 }
 
-/// The end of a chain.
-const NONE: u32 = u32::MAX;
-
-impl Index {
-    fn new(threshold: f64) -> Index {
+impl<N: Copy> Index<N> {
+    fn new(threshold: f64) -> Index<N> {
         Index {
             threshold,
             members: Vec::new(),
-            ends: Vec::new(),
-            names: Vec::new(),
-            last: HashMap::default(),
-            entries: Vec::new(),
+            sets: Vec::new(),
+            postings: Postings::new(),
+            lists: Vec::new(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.sets.is_empty()
     }
 
-    /// An upper bound: vectors that grow hold up to twice what is in them.
-    fn bytes(&self) -> usize {
-        if self.entries.len() + 4_096 > NONE as usize {
-            return usize::MAX;
-        }
-        let of_set = size_of::<usize>() * 2;
-        let of_key = size_of::<(u64, u32)>() + 1;
-        2 * (self.members.len() * size_of::<u64>()
-            + self.ends.len() * of_set
-            + self.entries.len() * size_of::<Entry>()
-            + self.last.len() * of_key)
+    /// Bytes it will hold with this set.
+    fn bytes_with(&self, set: &[u64], keys: &[u64]) -> usize {
+        let members = (self.members.len() + set.len()) * size_of::<u64>();
+        let sets = (self.sets.len() + 1) * size_of::<Indexed<N>>();
+        (members + sets).saturating_add(self.postings.bytes_with(keys.len()))
     }
 
-    fn insert(&mut self, name: usize, set: &[u64], keys: &[u64]) {
-        let number = u32::try_from(self.ends.len()).expect("a full index takes no more");
+    fn insert(&mut self, name: N, set: &[u64], keys: &[u64]) {
+        let number = u32::try_from(self.sets.len()).expect("a full index takes no more");
         self.members.extend_from_slice(set);
-        self.ends.push(self.members.len());
-        self.names.push(name);
+        self.sets.push(Indexed {
+            name,
+            end: self.members.len(),
+        });
         let outline = Outline::of(set);
         for &key in keys {
-            let entry = u32::try_from(self.entries.len()).expect("a full index takes no more");
-            let before = self.last.insert(key, entry).unwrap_or(NONE);
-            self.entries.push(Entry {
-                set: number,
-                before,
-                outline,
-            });
+            self.postings.push(
+                key,
+                Entry {
+                    set: number,
+                    outline,
+                },
+            );
         }
     }
 
     fn set(&self, number: u32) -> &[u64] {
         let number = number as usize;
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.members[start..self.ends[number]]
+        let before = number.checked_sub(1);
+        let start = before.map_or(0, |before| self.sets[before].end);
+        &self.members[start..self.sets[number].end]
     }
 
     /// The first set in the index that is similar enough, which is the one with the least number.
-    fn first_similar(&self, set: &[u64], keys: &[u64]) -> Option<Similar> {
+    fn first_similar(&mut self, set: &[u64], keys: &[u64]) -> Option<Similar<N>> {
+        let mut lists = std::mem::take(&mut self.lists);
+        lists.clear();
+        // In a loop of their own the accesses to memory overlap: of a large index next to nothing is in the processor's caches.
+        lists.extend(keys.iter().map(|&key| self.postings.list(key)));
         let outline = Outline::of(set);
+        let sizes = outline.sizes(self.threshold);
         let mut first = NONE;
         let mut similarity = 0.0;
-        for key in keys {
-            let mut next = self.last.get(key).copied().unwrap_or(NONE);
-            while next != NONE {
-                let entry = self.entries[next as usize];
-                next = entry.before;
+        for &list in &lists {
+            for entry in self.postings.entries(list) {
+                // They ascend.
                 if entry.set >= first {
+                    break;
+                }
+                if !sizes.contains(&entry.outline.n) {
                     continue;
                 }
                 let Some(least_common) = outline.least_common(entry.outline, self.threshold) else {
@@ -249,15 +255,20 @@ impl Index {
                 let found = jaccard(set, other);
                 if found >= self.threshold {
                     (first, similarity) = (entry.set, found);
+                    break;
                 }
             }
         }
+        self.lists = lists;
         (first != NONE).then(|| Similar {
-            kept: self.names[first as usize],
+            kept: self.sets[first as usize].name,
             similarity,
         })
     }
 }
+
+/// No set.
+const NONE: u32 = u32::MAX;
 
 /// Whether two ascending sets share at least so many members; stops as soon as they cannot.
 fn share(a: &[u64], b: &[u64], least_common: usize) -> bool {
@@ -285,12 +296,12 @@ mod tests {
         threshold: f64,
         keys: Keys,
         bytes_max: usize,
-    ) -> Vec<Option<Similar>> {
+    ) -> Vec<Option<Similar<usize>>> {
         let mut first_come = FirstCome::new(threshold, keys, bytes_max);
         let mut found = vec![None; sets.len()];
         loop {
-            for (set, found) in sets.iter().zip(&mut found) {
-                let similar = first_come.offer(set, false);
+            for (nth, (set, found)) in sets.iter().zip(&mut found).enumerate() {
+                let similar = first_come.offer(nth, set, false);
                 assert!(found.is_none() || similar.is_none(), "a set goes once");
                 *found = found.or(similar);
             }
@@ -300,7 +311,7 @@ mod tests {
         }
     }
 
-    fn by_definition(sets: &[Vec<u64>], threshold: f64) -> Vec<Option<Similar>> {
+    fn by_definition(sets: &[Vec<u64>], threshold: f64) -> Vec<Option<Similar<usize>>> {
         let mut stays: Vec<usize> = Vec::new();
         let mut found = Vec::new();
         for (nth, set) in sets.iter().enumerate() {
@@ -349,13 +360,13 @@ mod tests {
     #[test]
     fn what_always_stays_makes_others_go() {
         let mut first_come = FirstCome::new(1.0, rarest(1.0), usize::MAX);
-        assert_eq!(first_come.offer(&[1], true), None);
-        assert_eq!(first_come.offer(&[1], true), None);
+        assert_eq!(first_come.offer('a', &[1], true), None);
+        assert_eq!(first_come.offer('b', &[1], true), None);
         let similar = Similar {
-            kept: 0,
+            kept: 'a',
             similarity: 1.0,
         };
-        assert_eq!(first_come.offer(&[1], false), Some(similar));
+        assert_eq!(first_come.offer('c', &[1], false), Some(similar));
     }
 
     #[test]
