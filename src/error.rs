@@ -132,6 +132,46 @@ pub enum Error {
         hint: String,
     },
 
+    /// A language model's server that gives no answer.
+    #[error("`{url}` gives no answer: {problem}")]
+    Asking {
+        /// Its address.
+        url: String,
+        /// What it says, or why it says nothing.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+
+    /// A source that no language model was asked for yet.
+    #[error("the rows of `{path}` are not sampled yet")]
+    NotSampled {
+        /// The source.
+        path: String,
+    },
+
+    /// Fewer pairs from a language model than were asked for.
+    #[error("{kept} of {wanted} pairs could be sampled: {why} ({counts})")]
+    SampledShort {
+        /// Pairs asked for.
+        wanted: u64,
+        /// Pairs that stay.
+        kept: u64,
+        /// Why there are no more.
+        why: String,
+        /// What was asked, and what became of the answers.
+        counts: String,
+        /// What to do about it.
+        hint: String,
+    },
+
+    /// A file of answers that another process holds.
+    #[error("another process is asking this server and keeps its answers in `{}`", path.display())]
+    AnswersBusy {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// A dataset on a hub that has no such configuration or split.
     #[error("`{dataset}`: {problem}")]
     HubChoice {
@@ -507,8 +547,12 @@ impl Error {
                 "a source is read twice, to hash and to parse it; write it to a file first".to_owned()
             }
             Error::SourceChanging { .. } => "repeat the command when the file is complete".to_owned(),
-            Error::SourceUtf16 { path } => format!("convert it: `iconv -f UTF-16 -t UTF-8 {path}`"),
-            Error::Fetch { hint, .. } | Error::HubChoice { hint, .. } => hint.clone(),
+            Error::SourceUtf16 { .. } => "convert it: `iconv -f UTF-16 -t UTF-8`".to_owned(),
+            Error::NotSampled { .. } => "a build asks for them, and costs what the server asks; a recipe that a build wrote names rows that are in the cache".to_owned(),
+            Error::AnswersBusy { .. } => "wait for it to end, or give this one a `--cache` of its own".to_owned(),
+            Error::Asking { hint, .. }
+            | Error::SampledShort { hint, .. }
+            | Error::Fetch { hint, .. } | Error::HubChoice { hint, .. } => hint.clone(),
             Error::TooManyRejects { .. } => {
                 "no shard was written; without `--max-rejects` they are dropped, and the table `dropped` shows each with its reason".to_owned()
             }
@@ -574,7 +618,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Setting { .. } | Error::RecipeSyntax { .. } => 2,
-            Error::TooManyRejects { .. } => 3,
+            Error::TooManyRejects { .. } | Error::SampledShort { .. } => 3,
             Error::Interrupted { .. } => 130,
             _ => 1,
         }

@@ -3,7 +3,7 @@
 //! arXiv 2408.10841).
 //!
 //! ```text
-//!   files, bundled sets, procedural sampler
+//!   files, bundled sets, procedural sampler, a language model (llm: asked over http, no answer paid for twice)
 //!      │ sources          records, each with its place
 //!      ▼
 //!   tables ─ queries      10 normalize → 20, 30 dedupe → 40 decontaminate → 45 hold out → 50 diversify → 70 interleave
@@ -34,6 +34,12 @@ pub mod sample;
 pub mod base_model;
 
 pub mod tokenizer;
+
+#[cfg(feature = "build")]
+pub mod http;
+
+#[cfg(feature = "build")]
+pub mod llm;
 
 #[cfg(feature = "build")]
 pub mod sources;

@@ -49,6 +49,8 @@ macro_rules! queries {
 queries! {
     /// One row shape from any source.
     Normalize = "10_normalize.sql",
+    /// Pairs that requests to a language model show.
+    Examples = "12_examples.sql",
     /// How many records are unusable.
     Rejects = "15_rejects.sql",
     /// The rows to train on that can be used.
@@ -212,6 +214,12 @@ pub fn normalize(source_idx: usize, kind: Kind, repair_mojibake: bool) -> Bound 
         ("repair_mojibake", ScalarValue::from(repair_mojibake)),
     ];
     bound(Query::Normalize, parameters)
+}
+
+/// `12_examples.sql`
+pub fn examples(seed: u64, most: u64) -> Bound {
+    let parameters = vec![("seed", ScalarValue::from(seed)), ("most", count(most))];
+    bound(Query::Examples, parameters)
 }
 
 /// `15_rejects.sql`

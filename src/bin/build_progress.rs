@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use delia::commands::build::Progress;
 use delia::sources::Download;
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 
 /// A progress line on stderr, if that is a terminal and talk is wanted.
 pub(crate) fn bar(quiet: bool) -> ProgressBar {
@@ -35,6 +35,32 @@ pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
                 .map_or(String::new(), |total| format!(" of {}", HumanBytes(total)));
             let done = HumanBytes(download.done);
             bar.set_message(format!("fetching {}: {done}{of}", download.url));
+        }
+        Progress::Asking {
+            asked,
+            kept,
+            wanted,
+        } => {
+            let dollars = match asked.microdollars {
+                0 => String::new(),
+                cost => format!(", {:.2} USD", cost as f64 / 1e6),
+            };
+            let again = match asked.repeated {
+                0 => String::new(),
+                n => format!(", {n} asked again"),
+            };
+            let left = match *kept {
+                0 => String::new(),
+                kept => {
+                    let elapsed = bar.elapsed().as_secs_f64();
+                    let left = elapsed * wanted.saturating_sub(kept) as f64 / kept as f64;
+                    format!(", {} left", HumanDuration(Duration::from_secs_f64(left)))
+                }
+            };
+            bar.set_message(format!(
+                "sampling: {} requests, {} tokens{dollars}{again}; {kept} of {wanted} pairs{left}",
+                asked.done, asked.tokens
+            ));
         }
         Progress::Reading(source) => bar.set_message(format!("reading {source}")),
         Progress::Query(query) => bar.set_message(query.to_string()),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::config::{BuildConfig, Select};
 use crate::error::Result;
+use crate::llm::Asked;
 use crate::report::{BuildReport, Outcome};
 use crate::shards::{OutFolder, PLAN, RECIPE, State};
 use crate::sources::{self, Access, Download};
@@ -14,6 +15,7 @@ use crate::tables::{Engine, session};
 use super::account;
 use super::line::Line;
 use super::measure;
+use super::sampling;
 use super::tokens::Tokens;
 use super::write_shards::write_shards;
 
@@ -22,6 +24,15 @@ use super::write_shards::write_shards;
 pub enum Progress {
     /// A source elsewhere is on its way.
     Fetching(Download),
+    /// A language model is asked for samples.
+    Asking {
+        /// How far that is.
+        asked: Asked,
+        /// Pairs that stay so far.
+        kept: u64,
+        /// Pairs wanted.
+        wanted: u64,
+    },
     /// Reading this source.
     Reading(String),
     /// Running this query.
@@ -60,7 +71,9 @@ pub async fn build(
 ) -> Result<BuildReport> {
     let started = Instant::now();
     let fetching = |download| progress(Progress::Fetching(download));
-    let sources = sources::resolve(config, permissions.accept_changed, access, &fetching).await?;
+    let mut sources =
+        sources::resolve(config, permissions.accept_changed, access, &fetching).await?;
+    let notes = sampling::fill(config, &mut sources, engine, access, progress).await?;
     let folder = OutFolder::lock(out)?;
     let tokens = Tokens::open(config, permissions.accept_changed)?;
     let mut recipe = config.freeze(sources::freeze(&sources, out));
@@ -69,6 +82,7 @@ pub async fn build(
     }
     let recipe = recipe.to_toml();
     let report = |outcome, manifest| BuildReport {
+        notes: notes.clone(),
         out: out.to_owned(),
         outcome,
         elapsed: started.elapsed(),

@@ -47,6 +47,8 @@ mod rouge_l;
 #[cfg(feature = "build")]
 mod rounds;
 #[cfg(feature = "build")]
+mod sampling;
+#[cfg(feature = "build")]
 mod source_table;
 #[cfg(feature = "build")]
 pub mod sql;

@@ -7,6 +7,7 @@
 mod fit;
 mod fit_values;
 mod hub;
+mod llm;
 mod mix;
 mod near;
 mod overlap;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 pub use fit::{FitConfig, FitTable};
 pub use fit_values::{BatchSize, DeviceChoice, Init, LossOn, TooLong};
 pub use hub::HubDataset;
+pub use llm::{Caps, DEFAULT_ANSWER_TOKENS, DEFAULT_TEMPERATURE, LlmConfig, Prices};
 pub use mix::{Mix, MixFlags, Weight};
 pub use near::{DedupeOn, Near, NearConfig, NearMethod, Shingle};
 pub use overlap::Overlap;
@@ -58,6 +60,8 @@ pub const DEFAULT_HELD_OUT_DIVERSE: u64 = 500;
 pub struct BuildConfig {
     /// Where task samples come from, in the order in which the first of equal samples wins.
     pub task: Vec<SourceEntry>,
+    /// The language model to ask, if one is named.
+    pub llm: Option<LlmConfig>,
     /// Where diverse samples come from; task samples win over them.
     pub diverse: Vec<SourceEntry>,
     /// Task samples kept away from training.
@@ -216,6 +220,7 @@ impl BuildConfig {
                 hint: "take one of `--ratio` and `--ratio-tokens`".to_owned(),
             });
         }
+        let llm = LlmConfig::new(&build)?;
         let own_task = build.task.iter().any(|entry| entry.path != DEFAULT_TASK);
         let default_to = |entries: Vec<SourceEntry>, default: Option<&str>| match default {
             Some(default) if entries.is_empty() => vec![SourceEntry::from_spec(default)],
@@ -223,6 +228,7 @@ impl BuildConfig {
         };
         let config = BuildConfig {
             task: default_to(build.task, Some(DEFAULT_TASK)),
+            llm,
             diverse: default_to(build.diverse, Some(DEFAULT_DIVERSE)),
             held_out: default_to(build.held_out, (!own_task).then_some(DEFAULT_TASK_HELD_OUT)),
             eval: build.eval,
@@ -301,7 +307,7 @@ impl BuildConfig {
 
     /// The frozen recipe: every default written out, sources as resolved.
     pub fn freeze(&self, resolved: ResolvedEntries) -> Recipe {
-        Recipe {
+        let mut recipe = Recipe {
             delia: Some(env!("CARGO_PKG_VERSION").to_owned()),
             build: Some(BuildTable {
                 ratio: (self.ratio_unit == Unit::Rows).then_some(self.ratio),
@@ -334,10 +340,27 @@ impl BuildConfig {
                 diverse: resolved.diverse,
                 held_out: resolved.held_out,
                 eval: resolved.eval,
+                ..BuildTable::default()
             }),
             fit: self.others.fit.clone(),
             eval: self.others.eval.clone(),
+        };
+        if let (Some(llm), Some(table)) = (&self.llm, &mut recipe.build) {
+            llm.freeze(table);
         }
+        recipe
+    }
+
+    /// The language model to ask.
+    ///
+    /// # Errors
+    /// Where none is named.
+    pub fn llm(&self) -> Result<&LlmConfig> {
+        self.llm.as_ref().ok_or_else(|| Error::Setting {
+            key: "endpoint",
+            problem: "a source is to be sampled from a language model, and no server is named".to_owned(),
+            hint: "`--endpoint http://localhost:8000/v1 --llm-model NAME` names one that speaks OpenAI's protocol".to_owned(),
+        })
     }
 
     fn check(&self) -> Result<()> {

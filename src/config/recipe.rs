@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use super::fit::DEFAULT_MODEL;
 use super::{
     BUNDLED_RECIPES, BatchSize, ColumnMap, DedupeOn, Exhausted, FitTable, MaxRejects, Near,
-    NearMethod, Order, Overlap, Ratio, Select, Share, Shingle, SourceEntry, Turns,
+    NearMethod, Order, Overlap, Prices, Ratio, Select, Share, Shingle, SourceEntry, Turns,
 };
 
 /// A recipe as written: every table and every key may be missing, none may be unknown.
@@ -190,6 +190,46 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rejects: Option<MaxRejects>,
 
+    /// Base address of a server that speaks OpenAI's protocol, for sources `llm:N`
+    ///
+    /// Such as `http://localhost:8000/v1`. Its key comes from the environment, see --api-key-env.
+    #[arg(long, value_name = "URL", help_heading = "Asking a language model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+
+    /// What the server calls the model
+    #[arg(long, value_name = "NAME", help_heading = "Asking a language model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub llm_model: Option<String>,
+
+    /// How much answers are left to chance, from 0 to 2 [default: 1]
+    #[arg(long, value_name = "T", help_heading = "Asking a language model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+
+    /// The most tokens of an answer [default: 2048]
+    #[arg(long, value_name = "N", help_heading = "Asking a language model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_tokens: Option<u32>,
+
+    /// The most tokens that all requests and answers of the build may have, those of earlier tries included
+    ///
+    /// Before a request is sent, the most it can cost is set aside: the bytes of its text, and --answer-tokens. Where the budget ends
+    /// too early, no shard is written, and the exit code is 3.
+    #[arg(long, value_name = "N", help_heading = "Asking a language model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
+
+    /// The most dollars that they may cost; needs --usd-per-mtok
+    #[arg(long, value_name = "USD", help_heading = "Asking a language model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<f64>,
+
+    /// Dollars a million tokens of requests and of answers
+    #[arg(long, value_name = "IN,OUT", help_heading = "Asking a language model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd_per_mtok: Option<Prices>,
+
     /// Columns to read where their names are not recognised
     ///
     /// ROLE=COLUMN pairs, the roles being instruction, input and output: `--map instruction=user_query,output=reply`. A
@@ -203,7 +243,9 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub task: Vec<SourceEntry>,
 
-    /// Diverse samples: files, patterns, addresses or `procedural[:FAMILY,…][@ROWS]` [default: procedural]
+    /// Diverse samples: files, patterns, addresses, `procedural[:FAMILY,…][@ROWS]` or `llm:ROWS` [default: procedural]
+    ///
+    /// `llm:ROWS` samples so many from a language model, see --endpoint.
     ///
     /// An address is `http(s)://…`, `hf://datasets/OWNER/NAME[[/CONFIG]/SPLIT]`, or `-` for standard input.
     ///
@@ -273,6 +315,19 @@ impl BuildTable {
         fn list<T>(typed: Vec<T>, written: Vec<T>) -> Vec<T> {
             if typed.is_empty() { written } else { typed }
         }
+        // Rows of another model or seed are other rows.
+        let asks_anew = flags.endpoint.is_some()
+            || flags.llm_model.is_some()
+            || flags.temperature.is_some()
+            || flags.answer_tokens.is_some()
+            || flags.seed.is_some();
+        let mut written = self.diverse;
+        for entry in written
+            .iter_mut()
+            .filter(|entry| asks_anew && entry.is_sampled())
+        {
+            entry.blake3 = None;
+        }
         BuildTable {
             // A ratio in the one unit replaces that in the other.
             ratio: flags
@@ -305,9 +360,16 @@ impl BuildTable {
             repair_encoding: flags.repair_encoding.or(self.repair_encoding),
             repair_mojibake: flags.repair_mojibake.or(self.repair_mojibake),
             max_rejects: flags.max_rejects.or(self.max_rejects),
+            endpoint: flags.endpoint.or(self.endpoint),
+            llm_model: flags.llm_model.or(self.llm_model),
+            temperature: flags.temperature.or(self.temperature),
+            answer_tokens: flags.answer_tokens.or(self.answer_tokens),
+            budget_tokens: flags.budget_tokens.or(self.budget_tokens),
+            budget_usd: flags.budget_usd.or(self.budget_usd),
+            usd_per_mtok: flags.usd_per_mtok.or(self.usd_per_mtok),
             map: list(flags.map, self.map),
             task: list(flags.task, self.task),
-            diverse: list(flags.diverse, self.diverse),
+            diverse: list(flags.diverse, written),
             held_out: list(flags.held_out, self.held_out),
             eval: list(flags.eval, self.eval),
         }

@@ -26,6 +26,11 @@ pub enum SourceSpec {
     Hub(HubDataset),
     /// `-`: standard input.
     Stdin,
+    /// `llm:ROWS`: so many pairs from a language model.
+    Llm {
+        /// Pairs to sample.
+        rows: u64,
+    },
     /// `procedural[:FAMILY,…][@ROWS]`: the procedural sampler, and `procedural-base…`: its prompts that are kept for base models.
     Procedural {
         /// Whether the rows are those no other build draws.
@@ -38,7 +43,7 @@ pub enum SourceSpec {
 }
 
 impl SourceSpec {
-    /// Reads a source's name. Everything that is not `bundled:…`, `procedural…`, `http(s)://…`, `hf://…` or `-` is a path.
+    /// Reads a source's name. Everything that is not `bundled:…`, `procedural…`, `llm:…`, `http(s)://…`, `hf://…` or `-` is a path.
     ///
     /// # Errors
     /// A sentence on what is wrong, for a `procedural` with a row count that is no number and for an address that is none.
@@ -54,6 +59,17 @@ impl SourceSpec {
         }
         if text.starts_with("http://") || text.starts_with("https://") {
             return web_address(text).map(SourceSpec::Web);
+        }
+        let number = |rows: &str| {
+            let number = rows.replace('_', "").parse().ok();
+            let number = number.filter(|&rows| rows <= MAX_ROWS);
+            number
+                .ok_or_else(|| format!("`{rows}` in `{text}` is not a number of rows up to 10^12"))
+        };
+        if let Some(rows) = text.strip_prefix("llm:") {
+            return Ok(SourceSpec::Llm {
+                rows: number(rows)?,
+            });
         }
         let (name, rows) = match text.split_once('@') {
             Some((name, rows)) => (name, Some(rows)),
@@ -76,18 +92,7 @@ impl SourceSpec {
             }
             _ => return Ok(SourceSpec::Files(PathBuf::from(text))),
         };
-        let number = |rows: &str| {
-            rows.replace('_', "")
-                .parse()
-                .ok()
-                .filter(|&rows| rows <= MAX_ROWS)
-        };
-        let rows = match rows {
-            None => None,
-            Some(rows) => Some(number(rows).ok_or_else(|| {
-                format!("`{rows}` in `{text}` is not a number of rows up to 10^12")
-            })?),
-        };
+        let rows = rows.map(number).transpose()?;
         Ok(SourceSpec::Procedural {
             is_for_base_model: of_base_model.is_some(),
             families,
@@ -118,7 +123,7 @@ fn web_address(text: &str) -> Result<Url, String> {
 /// A source as a recipe lists it: its name alone, or a table with what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceEntry {
-    /// Path, pattern, `bundled:NAME`, `procedural…`, `http(s)://…`, `hf://datasets/…` or `-`.
+    /// Path, pattern, `bundled:NAME`, `procedural…`, `llm:ROWS`, `http(s)://…`, `hf://datasets/…` or `-`.
     pub path: String,
     /// The name in the `source` column.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +149,11 @@ impl SourceEntry {
             licence: None,
             mix: Mix::default(),
         }
+    }
+
+    /// Whether its rows come from a language model.
+    pub(super) fn is_sampled(&self) -> bool {
+        matches!(SourceSpec::parse(&self.path), Ok(SourceSpec::Llm { .. }))
     }
 
     /// Makes a relative path start from `folder`.
@@ -338,6 +348,15 @@ mod tests {
         for path in ["a.jsonl", "./procedural", "procedural.json", "a@b.csv"] {
             assert_eq!(SourceSpec::parse(path), Ok(SourceSpec::Files(path.into())));
         }
+        assert_eq!(
+            SourceSpec::parse("llm:2_000"),
+            Ok(SourceSpec::Llm { rows: 2_000 })
+        );
+        assert!(
+            SourceSpec::parse("llm:")
+                .unwrap_err()
+                .contains("not a number of rows")
+        );
         assert!(
             SourceSpec::parse("procedural@many")
                 .unwrap_err()

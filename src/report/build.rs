@@ -28,6 +28,8 @@ pub struct BuildReport {
     /// How long it took.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub elapsed: Duration,
+    /// What this run did besides, a sentence each.
+    pub notes: Vec<String>,
     /// What was written.
     pub manifest: Manifest,
 }
@@ -120,6 +122,9 @@ impl fmt::Display for BuildReport {
                 f,
                 "note    no task rows are held out: `--held-out` names some to measure on"
             )?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note    {note}")?;
         }
         write!(f, "time    {:.1} s", self.elapsed.as_secs_f64())
     }

@@ -1,11 +1,14 @@
 //! What a build may use outside of its files: a folder for downloads, the network, standard input.
 
-use std::fmt;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
+
+use crate::error::{Error, Result};
+use crate::http::Token;
+use crate::llm::Asking;
 
 /// The hub, unless another is named.
 const DEFAULT_HUB: &str = "https://huggingface.co";
@@ -25,6 +28,8 @@ pub struct Access {
     pub token: Option<Token>,
     /// How often a request that brought nothing new is repeated.
     pub retries: u32,
+    /// How a language model's server is asked.
+    pub asking: Asking,
     /// Opens standard input.
     pub stdin: fn() -> Box<dyn Read + Send>,
 }
@@ -36,32 +41,24 @@ impl Default for Access {
             hub: Url::parse(DEFAULT_HUB).ok(),
             token: None,
             retries: DEFAULT_RETRIES,
+            asking: Asking::default(),
             stdin: || Box::new(std::io::stdin()),
         }
     }
 }
 
-/// A secret that is never shown.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// The token in this text; `None` where it holds nothing that could be one.
-    pub fn new(text: &str) -> Option<Token> {
-        let text = text.trim();
-        let is_header = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_header.then(|| Token(text.to_owned()))
-    }
-
-    /// The secret itself.
-    pub(super) fn secret(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
+impl Access {
+    /// The folder for what is fetched and answered.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub(crate) fn cache_folder(&self) -> Result<&Path> {
+        self.cache.as_deref().ok_or_else(|| Error::Setting {
+            key: "cache",
+            problem: "there is no folder to keep downloads, answers and standard input in"
+                .to_owned(),
+            hint: "`--cache DIR` names one".to_owned(),
+        })
     }
 }
 
@@ -76,21 +73,4 @@ pub struct Download {
     pub total: Option<u64>,
     /// Why the last try broke off and how long the wait for the next one is, while it lasts.
     pub waits: Option<(String, Duration)>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_never_shown() {
-        let token = Token::new(" hf_secret\n").expect("a token");
-        assert_eq!(token.secret(), "hf_secret");
-        let access = Access {
-            token: Some(token),
-            ..Access::default()
-        };
-        assert!(!format!("{access:?}").contains("secret"));
-        assert!(Token::new("  ").is_none() && Token::new("two words").is_none());
-    }
 }

@@ -146,6 +146,7 @@ async fn attempt(
         ),
         wait: None,
         progressed: false,
+        never_connected: false,
     })
 }
 
@@ -193,6 +194,7 @@ async fn receive(
             problem: format!("the connection ended after {done} of {total} bytes"),
             wait: None,
             progressed,
+            never_connected: false,
         }),
         (None, Some(total)) if done > total => {
             address.clear_part();
@@ -200,6 +202,7 @@ async fn receive(
                 problem: format!("the server sent {done} bytes and had promised {total}"),
                 wait: None,
                 progressed: false,
+                never_connected: false,
             })
         }
         (None, Some(_)) => Ok(Got::Complete(version)),

@@ -16,6 +16,9 @@ use super::hub;
 use super::names::stem;
 use super::requests::Requests;
 
+/// What samples of a language model are called.
+pub(super) const SAMPLED: &str = "llm";
+
 /// What a source elsewhere brought.
 #[derive(Debug)]
 pub(super) struct Arrived {
@@ -40,6 +43,14 @@ pub(super) struct ArrivedFile {
     pub(super) state: FileState,
 }
 
+impl ArrivedFile {
+    /// A file as it is now.
+    pub(super) fn new(path: PathBuf, name: String) -> Result<ArrivedFile> {
+        let state = FileState::of(&path)?;
+        Ok(ArrivedFile { path, name, state })
+    }
+}
+
 /// Brings sources here.
 pub(super) struct Elsewhere<'a> {
     cache: Cache,
@@ -58,13 +69,8 @@ impl<'a> Elsewhere<'a> {
         known: Option<&'a str>,
         accept_changed: bool,
     ) -> Result<Elsewhere<'a>> {
-        let folder = access.cache.as_deref().ok_or_else(|| Error::Setting {
-            key: "cache",
-            problem: "there is no folder to keep downloads and standard input in".to_owned(),
-            hint: "`--cache DIR` names one".to_owned(),
-        })?;
         Ok(Elsewhere {
-            cache: Cache::open(folder)?,
+            cache: Cache::open(access.cache_folder()?)?,
             access,
             progress,
             known,
@@ -101,7 +107,7 @@ impl<'a> Elsewhere<'a> {
                 name => stem(name.as_ref()),
             },
             parent: Some(host.to_owned()),
-            files: vec![arrived(path, file_name)?],
+            files: vec![ArrivedFile::new(path, file_name)?],
             blake3,
             licence: None,
         })
@@ -129,7 +135,7 @@ impl<'a> Elsewhere<'a> {
         for url in &urls {
             let known = self.known.filter(|_| urls.len() == 1);
             let (path, hash) = download(&requests, &self.cache, url, known).await?;
-            files.push(self::arrived(path, file_name(url))?);
+            files.push(ArrivedFile::new(path, file_name(url))?);
             hashes.push(hash);
         }
         let blake3 = match hashes.as_slice() {
@@ -157,10 +163,28 @@ impl<'a> Elsewhere<'a> {
             path: "-".to_owned(),
             name: "stdin".to_owned(),
             parent: None,
-            files: vec![arrived(path, String::new())?],
+            files: vec![ArrivedFile::new(path, String::new())?],
             blake3,
             licence: None,
         })
+    }
+
+    /// What was sampled earlier, where a recipe names it and it is still there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn sampled(&self, path: &str) -> Result<Option<Arrived>> {
+        let Some((file, blake3)) = self.known_file()? else {
+            return Ok(None);
+        };
+        Ok(Some(Arrived {
+            path: path.to_owned(),
+            name: SAMPLED.to_owned(),
+            parent: None,
+            files: vec![ArrivedFile::new(file, format!("{SAMPLED}.jsonl"))?],
+            blake3,
+            licence: None,
+        }))
     }
 
     fn known_file(&self) -> Result<Option<(PathBuf, String)>> {
@@ -175,7 +199,7 @@ impl<'a> Elsewhere<'a> {
 
     fn known_split(&self) -> Result<Option<(Vec<ArrivedFile>, String)>> {
         if let Some((path, blake3)) = self.known_file()? {
-            return Ok(Some((vec![arrived(path, String::new())?], blake3)));
+            return Ok(Some((vec![ArrivedFile::new(path, String::new())?], blake3)));
         }
         let Some(known) = self.known.filter(|_| self.is_binding) else {
             return Ok(None);
@@ -183,18 +207,13 @@ impl<'a> Elsewhere<'a> {
         let mut files = Vec::new();
         for hash in self.cache.split(known).unwrap_or_default() {
             match self.cache.file(&hash)? {
-                Some(path) => files.push(arrived(path, String::new())?),
+                Some(path) => files.push(ArrivedFile::new(path, String::new())?),
                 None => return Ok(None),
             }
         }
         let is_whole = !files.is_empty() && hash_of_all(&files)? == known;
         Ok(is_whole.then(|| (files, known.to_owned())))
     }
-}
-
-fn arrived(path: PathBuf, name: String) -> Result<ArrivedFile> {
-    let state = FileState::of(&path)?;
-    Ok(ArrivedFile { path, name, state })
 }
 
 fn hash_of_all(files: &[ArrivedFile]) -> Result<String> {

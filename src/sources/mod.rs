@@ -1,4 +1,4 @@
-//! Where samples come from: files, the network, standard input, bundled sets, the procedural sampler.
+//! Where samples come from: files, the network, standard input, bundled sets, the procedural sampler, language models.
 //!
 //! [`resolve()`] turns what was typed into [`Source`]s with names and hashes; [`Source::read`] streams one as record batches
 //! of [`raw_schema`], one row a record, in the source's order. A record that cannot be used is a row with a `problem`,
@@ -35,17 +35,19 @@ use std::time::SystemTime;
 
 use arrow::array::RecordBatch;
 
-use crate::config::{Mix, Reading, ResolvedEntries, SourceEntry};
+use crate::config::{Mix, Reading, ResolvedEntries, SourceEntry, SourceSpec};
 use crate::error::{Error, Result};
 use crate::sample::Kind;
 
+use cache::Cache;
 use columns::Columns;
 use elsewhere::ArrivedFile;
 use open::Format;
 use procedural::Sampler;
 use rows::Rows;
 
-pub use access::{Access, Download, Token};
+pub use crate::http::Token;
+pub use access::{Access, Download};
 pub use resolve::resolve;
 pub use rows::raw_schema;
 pub use shape::Shape;
@@ -83,6 +85,11 @@ enum Origin {
         parent: Option<String>,
     },
     Bundled(&'static str),
+    /// To be sampled from a language model; and the hash of its rows in a recipe, where there is no leave to change them.
+    ToAsk {
+        n_rows: u64,
+        frozen: Option<String>,
+    },
     Procedural {
         sampler: Arc<Sampler>,
         n_rows: Option<u64>,
@@ -125,6 +132,11 @@ impl Source {
                 return rows.finish_generated();
             }
             Origin::Bundled(text) => json::read_lines(text.as_bytes(), 0, &mut rows)?,
+            Origin::ToAsk { .. } => {
+                return Err(Error::NotSampled {
+                    path: self.path.clone(),
+                });
+            }
             Origin::File { path, state } => {
                 let name = path.to_string_lossy();
                 self.read_file(path, &name, state, &mut rows)?;
@@ -167,6 +179,41 @@ impl Source {
         matches!(self.origin, Origin::Procedural { n_rows: None, .. })
     }
 
+    /// Whether its rows come from a language model.
+    pub fn is_sampled(&self) -> bool {
+        matches!(SourceSpec::parse(&self.path), Ok(SourceSpec::Llm { .. }))
+    }
+
+    /// How many rows it is to get from a language model, if it has not got them yet.
+    pub fn to_ask(&self) -> Option<u64> {
+        match self.origin {
+            Origin::ToAsk { n_rows, .. } => Some(n_rows),
+            _ => None,
+        }
+    }
+
+    /// The same source with the rows that it was to get, as lines of JSON, which the cache keeps.
+    ///
+    /// # Errors
+    /// When they cannot be written, or are not those of its recipe.
+    pub fn answered(mut self, access: &Access, lines: &[u8]) -> Result<Source> {
+        let (path, blake3) = Cache::open(access.cache_folder()?)?.spool(lines, &self.path)?;
+        if let Origin::ToAsk {
+            frozen: Some(frozen),
+            ..
+        } = &self.origin
+            && *frozen != blake3
+        {
+            return Err(Error::SourceChanged { path: self.path });
+        }
+        self.blake3 = Some(blake3);
+        self.origin = Origin::Arrived {
+            files: vec![ArrivedFile::new(path, format!("{}.jsonl", self.name))?],
+            parent: None,
+        };
+        Ok(self)
+    }
+
     /// The same source with as many rows as the ratio calls for, where it has no number of its own.
     #[must_use]
     pub fn with_default_rows(mut self, rows: u64) -> Source {
@@ -199,7 +246,7 @@ impl Source {
         let path = match &self.origin {
             Origin::File { path, .. } => path,
             Origin::Arrived { parent, .. } => return parent.clone(),
-            Origin::Bundled(_) | Origin::Procedural { .. } => return None,
+            Origin::Bundled(_) | Origin::Procedural { .. } | Origin::ToAsk { .. } => return None,
         };
         let path = path.canonicalize().ok()?;
         Some(path.parent()?.file_name()?.to_string_lossy().into_owned())
@@ -261,6 +308,7 @@ impl std::fmt::Debug for Origin {
             Origin::File { path, .. } => write!(f, "File({})", path.display()),
             Origin::Arrived { files, .. } => write!(f, "Arrived({files:?})"),
             Origin::Bundled(text) => write!(f, "Bundled({} bytes)", text.len()),
+            Origin::ToAsk { n_rows, .. } => write!(f, "ToAsk({n_rows})"),
             Origin::Procedural { sampler, n_rows } => {
                 write!(f, "Procedural({sampler:?}, {n_rows:?})")
             }

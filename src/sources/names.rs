@@ -98,9 +98,10 @@ fn canonical(source: &Source) -> String {
             .unwrap_or_else(|_| path.clone())
             .to_string_lossy()
             .into_owned(),
-        Origin::Arrived { .. } | Origin::Bundled(_) | Origin::Procedural { .. } => {
-            source.path.clone()
-        }
+        Origin::Arrived { .. }
+        | Origin::Bundled(_)
+        | Origin::Procedural { .. }
+        | Origin::ToAsk { .. } => source.path.clone(),
     }
 }
 

@@ -1,28 +1,20 @@
 //! Requests that are repeated while repeating may help.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::http::{self, Refusal};
 
-use super::access::{Access, Download, Token};
+use super::access::{Access, Download};
 
-/// The wait before the first repetition; every further one is twice as long …
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// … up to this …
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// … unless the server asks for more; one that asks for more than this is given up.
+/// A server that asks to wait for longer is given up.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Without a byte for so long, a connection counts as broken.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Bytes of an error's body that are read for its message.
-const MAX_ERROR_BYTES: usize = 4_096;
 
 /// The network, for one build.
 pub(super) struct Requests<'a> {
@@ -30,9 +22,6 @@ pub(super) struct Requests<'a> {
     pub(super) access: &'a Access,
     pub(super) progress: &'a dyn Fn(Download),
 }
-
-/// What a problem begins with where nobody answered.
-const NO_CONNECTION: &str = "no connection";
 
 /// Why a request was of no use.
 pub(super) enum Failure {
@@ -43,6 +32,8 @@ pub(super) enum Failure {
         wait: Option<Duration>,
         /// Whether this try brought us further than those before.
         progressed: bool,
+        /// Whether nobody answered at all.
+        never_connected: bool,
     },
     /// It will not.
     Final(Error),
@@ -56,16 +47,14 @@ impl From<Error> for Failure {
 
 impl<'a> Requests<'a> {
     pub(super) fn new(access: &'a Access, progress: &'a dyn Fn(Download)) -> Result<Requests<'a>> {
-        let client = Client::builder()
-            .user_agent(concat!("delia/", env!("CARGO_PKG_VERSION")))
+        let client = http::client()
             // The bytes that are hashed and resumed are those of the file, not of one transfer.
             .no_gzip()
-            .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()
             .map_err(|error| Error::Fetch {
                 url: (access.hub.as_ref()).map_or("any address".to_owned(), Url::to_string),
-                problem: root(&error),
+                problem: http::root(&error),
                 hint: "the TLS library could not be set up".to_owned(),
             })?;
         Ok(Requests {
@@ -82,7 +71,7 @@ impl<'a> Requests<'a> {
             Some(token)
                 if (self.access.hub.as_ref()).is_some_and(|hub| hub.origin() == url.origin()) =>
             {
-                bearer(request, token)
+                request.bearer_auth(token.secret())
             }
             _ => request,
         }
@@ -96,19 +85,19 @@ impl<'a> Requests<'a> {
     ) -> Result<T> {
         let mut n_failures = 0;
         loop {
-            let (problem, wait, progressed) = match attempt().await {
+            let (problem, wait, progressed, never_connected) = match attempt().await {
                 Ok(value) => return Ok(value),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing {
                     problem,
                     wait,
                     progressed,
-                }) => (problem, wait, progressed),
+                    never_connected,
+                }) => (problem, wait, progressed, never_connected),
             };
             if progressed {
                 n_failures = 0;
             }
-            let never_connected = problem.starts_with(NO_CONNECTION);
             if wait.is_some_and(|wait| wait > LONGEST_ASKED) {
                 let hint = "the server asks to come back later".to_owned();
                 return Err(fetch_error(url, problem, hint));
@@ -129,10 +118,7 @@ impl<'a> Requests<'a> {
                     hint.to_owned(),
                 ));
             }
-            let backoff = FIRST_WAIT.saturating_mul(1 << n_failures.min(16));
-            // Also where the server asks for less: its clock or ours may be wrong.
-            let backoff = backoff.min(LONGEST_WAIT);
-            let wait = wait.map_or(backoff, |wait| wait.max(backoff));
+            let wait = http::wait_after(n_failures, wait);
             (self.progress)(Download {
                 url: url.to_string(),
                 done: 0,
@@ -143,10 +129,6 @@ impl<'a> Requests<'a> {
             n_failures += 1;
         }
     }
-}
-
-fn bearer(request: RequestBuilder, token: &Token) -> RequestBuilder {
-    request.bearer_auth(token.secret())
 }
 
 /// The error for an address that leads nowhere.
@@ -174,19 +156,13 @@ pub(super) async fn send(
     if is_answer {
         return Ok(response);
     }
-    let wait = retry_after(response.headers());
-    let problem = match said(response).await {
-        Some(said) => format!("the server answers {status}: {said}"),
-        None => format!("the server answers {status}"),
-    };
-    let is_passing = status.is_server_error()
-        || status == StatusCode::TOO_MANY_REQUESTS
-        || status == StatusCode::REQUEST_TIMEOUT;
-    if is_passing {
+    let refusal = Refusal::of(response).await;
+    if refusal.is_passing() {
         return Err(Failure::Passing {
-            problem,
-            wait,
+            problem: refusal.problem(),
+            wait: refusal.wait,
             progressed: false,
+            never_connected: false,
         });
     }
     let hint = match status {
@@ -196,52 +172,20 @@ pub(super) async fn send(
         StatusCode::NOT_FOUND | StatusCode::GONE => "check the address for typing errors",
         _ => "the server does not give this file",
     };
-    Err(Failure::Final(fetch_error(url, problem, hint.to_owned())))
+    Err(Failure::Final(fetch_error(
+        url,
+        refusal.problem(),
+        hint.to_owned(),
+    )))
 }
 
 /// The failure of a connection.
 pub(super) fn broken(error: &reqwest::Error, progressed: bool) -> Failure {
-    let problem = if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else if error.is_connect() {
-        format!("{NO_CONNECTION}: {}", root(error))
-    } else {
-        format!("the connection broke: {}", root(error))
-    };
+    let (problem, never_connected) = http::connection_problem(error);
     Failure::Passing {
         problem,
         wait: None,
         progressed,
+        never_connected,
     }
-}
-
-/// The cause behind all causes: those before it say that there is one.
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
-/// A number of seconds, or a date, which a wrong clock on either side makes too long or too short a wait.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-/// What a server says beside its status: the hub and others answer `{"error": "…"}`.
-async fn said(mut response: Response) -> Option<String> {
-    let mut body = Vec::new();
-    while body.len() < MAX_ERROR_BYTES
-        && let Ok(Some(chunk)) = response.chunk().await
-    {
-        body.extend_from_slice(&chunk);
-    }
-    let body: serde_json::Value = serde_json::from_slice(&body).ok()?;
-    body.get("error")?.as_str().map(str::to_owned)
 }

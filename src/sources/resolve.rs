@@ -9,7 +9,7 @@ use crate::sample::Kind;
 
 use super::access::{Access, Download};
 use super::columns::Columns;
-use super::elsewhere::Elsewhere;
+use super::elsewhere::{Elsewhere, SAMPLED};
 use super::names::{name_apart, stem};
 use super::procedural::{self, Sampler, UnknownFamily};
 use super::{FileState, Origin, Source, bundled, hash};
@@ -99,6 +99,37 @@ async fn resolve_entry(
             let mut source = source(arrived.path, &arrived.name, hash, origin);
             source.licence = source.licence.or(arrived.licence);
             Ok(vec![source])
+        }
+        SourceSpec::Llm { rows } => {
+            if kind != Kind::Diverse {
+                return Err(Error::Setting {
+                    key: "llm",
+                    problem: format!("`{}` is given as {} samples", entry.path, kind.name()),
+                    hint: "a language model is sampled for `--diverse`".to_owned(),
+                });
+            }
+            let known = entry.blake3.as_deref();
+            let elsewhere = Elsewhere::new(access, progress, known, accept_changed)?;
+            let (hash, origin) = match elsewhere.sampled(&entry.path)? {
+                Some(arrived) => {
+                    let origin = Origin::Arrived {
+                        files: arrived.files,
+                        parent: None,
+                    };
+                    (Some(arrived.blake3), origin)
+                }
+                None => {
+                    let frozen = entry.blake3.clone().filter(|_| !accept_changed);
+                    (
+                        None,
+                        Origin::ToAsk {
+                            n_rows: rows,
+                            frozen,
+                        },
+                    )
+                }
+            };
+            Ok(vec![source(entry.path.clone(), SAMPLED, hash, origin)])
         }
         SourceSpec::Bundled(name) => {
             let text = bundled::text(&name)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::open::{Format, open};
 use super::{Origin, Source};
@@ -27,6 +27,11 @@ impl Source {
                 format: "generated",
                 bytes: None,
             },
+            Origin::ToAsk { .. } => {
+                return Err(Error::NotSampled {
+                    path: self.path.clone(),
+                });
+            }
             Origin::Bundled(text) => Shape {
                 format: "JSON Lines",
                 bytes: Some(text.len() as u64),

@@ -29,7 +29,7 @@ pub(super) fn predicate(name: &str, holds: fn(&str) -> bool) -> ScalarUDF {
     )
 }
 
-fn is_blank(text: &str) -> bool {
+pub(crate) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 

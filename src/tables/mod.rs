@@ -55,6 +55,7 @@ use memory::Memory;
 
 pub use ignored::refuse_ignored;
 
+pub(crate) use is_blank::is_blank;
 pub use may_repeat::{Repeats, register_may_repeat};
 pub use may_share::{MeasuredOn, register_may_share};
 pub use minhash::Bands;
@@ -62,7 +63,9 @@ pub use near_index::{FirstCome, Keys, Similar};
 pub use rare_prefix::RarePrefix;
 pub use raw::RawTable;
 pub use rouge_l::{Lcs, f_measure};
+pub(crate) use rouge_words::rouge_words;
 pub use shingles::members;
+pub(crate) use shingles::shingles;
 pub use token_count::register_token_count;
 
 /// Bytes a sort keeps back for the merge of what it spilled, at the most.

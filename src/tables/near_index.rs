@@ -197,7 +197,7 @@ impl<N: Copy> Index<N> {
     fn bytes_with(&self, set: &[u64], keys: &[u64]) -> usize {
         let members = (self.members.len() + set.len()) * size_of::<u64>();
         let sets = (self.sets.len() + 1) * size_of::<Indexed<N>>();
-        (members + sets).saturating_add(self.postings.bytes_with(keys.len()))
+        (members + sets).saturating_add(self.postings.bytes_with(keys))
     }
 
     fn insert(&mut self, name: N, set: &[u64], keys: &[u64]) {

@@ -71,19 +71,28 @@ impl<T: Copy + Default> Postings<T> {
         list.n += 1;
     }
 
-    /// Bytes it will hold when it has taken so many entries more. What is reserved and was never written to does not count.
-    pub(super) fn bytes_with(&self, n_more: usize) -> usize {
-        // Each may double its list.
-        let n_places = self.entries.len() + 2 * n_more;
-        if n_places > u32::MAX as usize / 2 {
+    /// Bytes it will hold when it has taken an entry more for each of these keys. What is reserved and was never written to does
+    /// not count.
+    pub(super) fn bytes_with(&self, keys: &[u64]) -> usize {
+        let lists = keys.iter().map(|&key| self.list(key));
+        let new_places = lists
+            .filter(|list| list.n == list.room())
+            .map(|list| 2 * list.room().max(1) as usize);
+        let n_places = self.entries.len() + new_places.sum::<usize>();
+        if n_places > u32::MAX as usize {
             return usize::MAX;
         }
         let of_slot = size_of::<(u64, List)>() + 1;
-        let n_slots = (self.lists.capacity() * FULL.1 / FULL.0).next_power_of_two();
-        let grows = self.lists.len() + n_more > self.lists.capacity();
+        let slots = |n_lists: usize| (n_lists * FULL.1 / FULL.0).next_power_of_two();
+        let n_slots = slots(self.lists.capacity());
+        let n_lists = self.lists.len() + keys.len();
         // While it grows there are two.
-        let n_slots = if grows { 3 * n_slots } else { n_slots };
-        n_places * size_of::<T>() + n_slots * of_slot
+        let n_new = if n_lists > self.lists.capacity() {
+            slots(n_lists).max(2 * n_slots)
+        } else {
+            0
+        };
+        n_places * size_of::<T>() + (n_slots + n_new) * of_slot
     }
 }
 
@@ -136,11 +145,14 @@ mod tests {
     #[test]
     fn room_for_what_comes_is_counted() {
         let mut postings: Postings<u64> = Postings::new();
-        let empty = postings.bytes_with(0);
-        assert!(postings.bytes_with(10) >= empty + 10 * 8);
-        (0..1_000).for_each(|key| postings.push(key, key));
-        let held = postings.bytes_with(0);
-        assert!(held >= 1_000 * (8 + 16), "{held}");
-        assert_eq!(postings.bytes_with(usize::MAX / 4), usize::MAX);
+        let empty = postings.bytes_with(&[]);
+        assert!(postings.bytes_with(&[1, 2, 3]) >= empty + 3 * 8);
+        (0..1_024).for_each(|entry| postings.push(entry % 2, entry));
+        // Two lists of 512, both of which move.
+        let before = postings.entries.len();
+        let told = postings.bytes_with(&[0, 1]);
+        [0, 1].into_iter().for_each(|key| postings.push(key, 0));
+        assert_eq!(postings.entries.len(), before + 2 * 1_024);
+        assert!(told >= postings.entries.len() * 8, "{told}");
     }
 }

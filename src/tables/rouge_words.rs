@@ -27,7 +27,7 @@ pub(super) fn function() -> ScalarUDF {
 }
 
 /// The words of a text, joined by single spaces.
-pub(super) fn rouge_words(text: &str) -> String {
+pub(crate) fn rouge_words(text: &str) -> String {
     let lower = if text.is_ascii() {
         text.to_ascii_lowercase()
     } else {

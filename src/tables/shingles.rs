@@ -38,7 +38,7 @@ pub(super) fn function() -> ScalarUDF {
                 };
                 let kind: Shingle = kind.parse().map_err(DataFusionError::Execution)?;
                 sets.values()
-                    .append_slice(shingles(text, kind, &mut scratch));
+                    .append_slice(shingles_into(text, kind, &mut scratch));
                 sets.append(true);
             }
             Ok(ColumnarValue::Array(Arc::new(sets.finish()) as ArrayRef))
@@ -56,7 +56,7 @@ struct Scratch {
 }
 
 /// The pieces of a text, ascending, each once.
-fn shingles<'a>(text: &str, kind: Shingle, scratch: &'a mut Scratch) -> &'a [u64] {
+fn shingles_into<'a>(text: &str, kind: Shingle, scratch: &'a mut Scratch) -> &'a [u64] {
     let Scratch { words, starts, set } = scratch;
     words.clear();
     starts.clear();
@@ -108,6 +108,11 @@ fn shingles<'a>(text: &str, kind: Shingle, scratch: &'a mut Scratch) -> &'a [u64
     set
 }
 
+/// The pieces of a text, ascending, each once.
+pub(crate) fn shingles(text: &str, kind: Shingle) -> Vec<u64> {
+    shingles_into(text, kind, &mut Scratch::default()).to_vec()
+}
+
 /// Joins the words of a text by single spaces, and notes where they start.
 fn split_into(
     text: &str,
@@ -146,7 +151,7 @@ mod tests {
 
     fn of(text: &str, kind: &str) -> Vec<u64> {
         let kind = kind.parse().expect("a kind of shingle");
-        shingles(text, kind, &mut Scratch::default()).to_vec()
+        shingles(text, kind)
     }
 
     fn hashes(pieces: &[&str]) -> Vec<u64> {

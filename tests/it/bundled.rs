@@ -100,7 +100,7 @@ fn no_topic_question_or_thought_stands_twice() {
 #[test]
 fn every_data_folder_explains_itself() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-    for folder in ["", "task", "recipes", "lexicon", "model/tiny"] {
+    for folder in ["", "task", "sampling", "recipes", "lexicon", "model/tiny"] {
         let readme = fs::read_to_string(data.join(folder).join("README.md")).expect("a README");
         for entry in fs::read_dir(data.join(folder)).expect("a folder") {
             let name = entry

@@ -104,7 +104,7 @@ fn utf_16_is_refused() {
             1,
             &[
                 "source `wide.jsonl` is UTF-16",
-                "hint: convert it: `iconv -f UTF-16 -t UTF-8 wide.jsonl`",
+                "hint: convert it: `iconv -f UTF-16 -t UTF-8`",
             ],
         );
 }

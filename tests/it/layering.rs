@@ -2,12 +2,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms in reading order: each may import from those before it. `lib.rs` names them in the same order.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 20] = [
     "error",
     "config",
     "sample",
     "base_model",
     "tokenizer",
+    "http",
+    "llm",
     "sources",
     "tables",
     "queries",

@@ -30,6 +30,7 @@ mod folders;
 mod golden_models;
 /// Rooms import only from rooms above them.
 mod layering;
+mod llm;
 /// Weights, caps, passes and the diverse selection.
 mod mix;
 /// Near-duplicates, against their definition.

@@ -40,6 +40,7 @@ fn the_folder_lists_the_pipeline() {
 fn all_bound() -> Vec<Bound> {
     vec![
         queries::normalize(0, Kind::Task, false),
+        queries::examples(0, 1),
         queries::rejects(),
         queries::usable(),
         queries::dedupe_exact(),

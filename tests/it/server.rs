@@ -3,12 +3,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// What a client asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) path: String,
     headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Asked {
@@ -33,6 +35,8 @@ pub(crate) struct Reply {
     pub(crate) cut_after: Option<usize>,
     /// The body comes in chunks, and its length is not said.
     pub(crate) chunked: bool,
+    /// Nothing more comes after what is sent, and the connection stays open for so long.
+    pub(crate) stalls: Duration,
 }
 
 impl Reply {
@@ -43,6 +47,7 @@ impl Reply {
             body: body.into(),
             cut_after: None,
             chunked: false,
+            stalls: Duration::ZERO,
         }
     }
 
@@ -53,6 +58,11 @@ impl Reply {
 
     pub(crate) fn chunked(mut self) -> Reply {
         self.chunked = true;
+        self
+    }
+
+    pub(crate) fn stalls(mut self, time: Duration) -> Reply {
+        self.stalls = time;
         self
     }
 
@@ -133,8 +143,10 @@ pub(crate) fn nobody() -> String {
     format!("http://{}", listener.local_addr().expect("an address"))
 }
 
-fn read(stream: &TcpStream) -> Option<Asked> {
-    let mut lines = BufReader::new(stream.take(1 << 16)).lines();
+/// The next request on a connection.
+pub(crate) fn read(stream: &TcpStream) -> Option<Asked> {
+    let mut reader = BufReader::new(stream.take(1 << 20));
+    let mut lines = reader.by_ref().lines();
     let request = lines.next()?.ok()?;
     let path = request.split(' ').nth(1)?.to_owned();
     let mut headers = BTreeMap::new();
@@ -145,7 +157,14 @@ fn read(stream: &TcpStream) -> Option<Asked> {
         };
         headers.insert(name.to_lowercase(), value.trim().to_owned());
     }
-    Some(Asked { path, headers })
+    let n_bytes = headers.get("content-length").and_then(|n| n.parse().ok());
+    let mut body = vec![0; n_bytes.unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
+    Some(Asked {
+        path,
+        headers,
+        body,
+    })
 }
 
 fn write(mut stream: TcpStream, reply: &Reply) {
@@ -177,4 +196,5 @@ fn write(mut stream: TcpStream, reply: &Reply) {
     } else {
         let _ = stream.write_all(body);
     }
+    thread::sleep(reply.stalls);
 }

@@ -12,7 +12,7 @@ use crate::tables::{Lcs, f_measure};
 
 /// All texts, as numbers.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
+pub(in crate::commands) struct Texts {
     /// The words of all texts.
     words: Vec<u32>,
     /// The members of their sets; those of a text ascend from the rarest.
@@ -24,7 +24,7 @@ pub(super) struct Texts {
 
 impl Texts {
     /// Takes texts as words joined by single spaces.
-    pub(super) fn new(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Texts {
+    pub(in crate::commands) fn new(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Texts {
         let mut numbered = Texts::default();
         let mut known_words: HashMap<String, u32> = HashMap::new();
         let mut known_members: HashMap<(u32, u32), u32> = HashMap::new();
@@ -151,7 +151,7 @@ fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> bool) -> us
 }
 
 /// The texts that stay, by the rarest members of their sets.
-pub(super) struct Index<'a> {
+pub(in crate::commands) struct Index<'a> {
     texts: &'a Texts,
     threshold: f64,
     /// For every member the texts that have it in their prefix, with its place there.
@@ -167,7 +167,7 @@ pub(super) struct Index<'a> {
 const PRUNED: u32 = u32::MAX;
 
 impl<'a> Index<'a> {
-    pub(super) fn new(texts: &'a Texts, threshold: f64) -> Index<'a> {
+    pub(in crate::commands) fn new(texts: &'a Texts, threshold: f64) -> Index<'a> {
         Index {
             texts,
             threshold,
@@ -180,7 +180,7 @@ impl<'a> Index<'a> {
     }
 
     /// The most similar text that was added, the first of equals, if it is as similar as the threshold.
-    pub(super) fn most_similar(&mut self, text: usize) -> Option<(usize, f64)> {
+    pub(in crate::commands) fn most_similar(&mut self, text: usize) -> Option<(usize, f64)> {
         let n_words = self.texts.words(text).len();
         if n_words == 0 {
             return None;
@@ -191,7 +191,7 @@ impl<'a> Index<'a> {
     }
 
     /// Adds a text.
-    pub(super) fn add(&mut self, text: usize) {
+    pub(in crate::commands) fn add(&mut self, text: usize) {
         let members = self.texts.members(text);
         if members.is_empty() {
             return;

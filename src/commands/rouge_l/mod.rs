@@ -15,7 +15,7 @@ use crate::sample::Kind;
 use super::build::Progress;
 use super::stages::{Stage, Stages, each_batch, register_columns};
 
-use index::{Index, Texts};
+pub(super) use index::{Index, Texts};
 
 /// Finds the rows that are near-duplicates of earlier ones, and leaves them as the table `near`.
 ///

@@ -1,0 +1,336 @@
+//! Diverse pairs from a language model (the set A of the paper): asked for in rounds, filtered in the order of the requests.
+//!
+//! What a round asks depends on what the rounds before it kept, and on nothing else: a repeated build asks the same, finds the
+//! answers where they were kept, and comes to the same rows, however many requests were on their way at a time.
+
+mod filter;
+mod parse;
+mod prompt;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use arrow::array::AsArray;
+
+use crate::config::{BuildConfig, LlmConfig};
+use crate::error::{Error, Result};
+use crate::llm::{Asked, Client, Ended, Outcome, Request};
+use crate::queries::{self, Query};
+use crate::sample::Kind;
+use crate::sources::{Access, Source};
+use crate::tables::{Engine, RawTable, lift, session};
+
+use super::build::Progress;
+use super::stages::{Stages, each_batch};
+
+use filter::Filter;
+use parse::{Pair, pairs};
+use prompt::{PAIRS_PER_REQUEST, is_example, messages};
+
+/// Requests of a round. They show what was kept before the round, so that none has to wait for another.
+const REQUESTS_PER_ROUND: u64 = 256;
+
+/// Of a round a quarter more is asked at a time than is missing: some will not stay.
+const SPARE: (u64, u64) = (5, 4);
+
+/// Requests in a row of which nothing stays, after which a model is given up.
+const MOST_EMPTY: u64 = 64;
+
+/// The places in the plan that a source may use.
+const REQUESTS_PER_SOURCE: u64 = 1 << 32;
+
+/// Pairs of other sources that requests may show, at the most, and rows that a generator gives to choose them from.
+const MAX_EXAMPLES: u64 = 512;
+const GENERATED_ROWS: u64 = 4_096;
+
+/// Asks for the rows of every source that is to be asked for, and puts them into its place. Returns what came of it, a sentence
+/// a source.
+///
+/// # Errors
+/// When no server is named, it gives no answers, or fewer pairs stay than were asked for.
+pub(super) async fn fill(
+    config: &BuildConfig,
+    sources: &mut [Source],
+    engine: &Engine,
+    access: &Access,
+    progress: &dyn Fn(Progress),
+) -> Result<Vec<String>> {
+    if sources.iter().all(|source| source.to_ask().is_none()) {
+        return Ok(Vec::new());
+    }
+    let llm = config.llm()?;
+    let folder = access.cache_folder()?;
+    let known = examples(config, sources, engine, progress).await?;
+    let client = Client::open(&llm.endpoint, access.asking.clone(), llm.caps, folder)?;
+    let sampling = Sampling {
+        llm,
+        seed: config.seed,
+        client: &client,
+        known: &known,
+        progress,
+    };
+    let notes = sampling.fill(sources, access).await;
+    // Whatever came of it: answers are waited for.
+    client.close().await;
+    notes
+}
+
+/// Of the other diverse sources the pairs of the rarest kinds, the rarest first.
+async fn examples(
+    config: &BuildConfig,
+    sources: &[Source],
+    engine: &Engine,
+    progress: &dyn Fn(Progress),
+) -> Result<Vec<Pair>> {
+    let scratch = tempfile::tempdir().map_err(Error::write(std::env::temp_dir()))?;
+    let session = session(engine, scratch.path())?;
+    let stages = Stages {
+        session: &session,
+        folder: scratch.path().to_owned(),
+    };
+    let mut normalized = Vec::new();
+    let is_pool = |source: &&Source| source.kind == Kind::Diverse && !source.is_sampled();
+    for (idx, source) in sources.iter().filter(is_pool).enumerate() {
+        progress(Progress::Reading(source.name.clone()));
+        let query = queries::normalize(idx, Kind::Diverse, config.reading.repair_mojibake);
+        let source = source.clone().with_default_rows(GENERATED_ROWS);
+        let raw = RawTable::register(&session, source).map_err(lift(query.query.file()))?;
+        let stage = stages.run(&query, &[&idx.to_string()]).await;
+        normalized.push(stage.map_err(|error| raw.failure().unwrap_or(error))?);
+    }
+    if normalized.is_empty() {
+        return Ok(Vec::new());
+    }
+    stages.register("normalized", &normalized).await?;
+    let query = queries::examples(config.seed, MAX_EXAMPLES);
+    progress(Progress::Query(Query::Examples.file()));
+    let mut found = Vec::new();
+    each_batch(&session, query.plan(&session).await?, &query, |batch| {
+        let column = |name: &str| batch[name].as_string::<i32>().clone();
+        let (instructions, inputs, outputs) =
+            (column("instruction"), column("input"), column("output"));
+        for row in 0..batch.num_rows() {
+            found.push(Pair {
+                instruction: instructions.value(row).to_owned(),
+                input: inputs.value(row).to_owned(),
+                output: outputs.value(row).to_owned(),
+            });
+        }
+        Ok(())
+    })
+    .await?;
+    found.retain(is_example);
+    Ok(found)
+}
+
+/// How a source is sampled.
+struct Sampling<'a> {
+    llm: &'a LlmConfig,
+    seed: u64,
+    client: &'a Client,
+    known: &'a [Pair],
+    progress: &'a dyn Fn(Progress),
+}
+
+/// What was sampled so far.
+#[derive(Default)]
+struct Sampled {
+    kept: Vec<Pair>,
+    n_pairs: u64,
+    n_requests: u64,
+    /// Requests since something was kept.
+    n_empty: u64,
+    /// Why others went.
+    gone: BTreeMap<&'static str, u64>,
+    /// What the server said when it first refused a request.
+    refusal: Option<String>,
+}
+
+impl Sampling<'_> {
+    /// Asks for the rows of every source that is to be asked for.
+    async fn fill(&self, sources: &mut [Source], access: &Access) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        let mut filter = Filter::new(self.known);
+        let mut plan_start = 0;
+        for source in sources.iter_mut().filter(|source| source.is_sampled()) {
+            if let Some(n_rows) = source.to_ask() {
+                let before = self.client.asked();
+                let sampled = self.run(n_rows, plan_start, &mut filter).await?;
+                let counts = sampled.counts(before, self.client.asked());
+                notes.push(format!("`{}`: {counts}", source.name));
+                *source = source.clone().answered(access, &sampled.lines())?;
+            }
+            plan_start += REQUESTS_PER_SOURCE;
+        }
+        Ok(notes)
+    }
+
+    /// Asks until so many pairs stay, from this place of the plan on.
+    async fn run(&self, n_rows: u64, plan_start: u64, filter: &mut Filter) -> Result<Sampled> {
+        let (mut sampled, before) = (Sampled::default(), self.client.asked());
+        let mut next = plan_start;
+        let mut shown: Vec<Pair> = Vec::new();
+        while (sampled.kept.len() as u64) < n_rows {
+            let n_into_round = (next - plan_start) % REQUESTS_PER_ROUND;
+            if n_into_round == 0 {
+                let all = self.known.iter().chain(&sampled.kept);
+                shown = all.filter(|pair| is_example(pair)).cloned().collect();
+            }
+            let n_missing = n_rows - sampled.kept.len() as u64;
+            let wanted = (n_missing * SPARE.0).div_ceil(SPARE.1 * PAIRS_PER_REQUEST as u64);
+            // Where little stays, more at a time.
+            let wanted = wanted
+                .max(sampled.n_empty)
+                .min(REQUESTS_PER_ROUND - n_into_round);
+            let plan = next..next + wanted;
+            next = plan.end;
+            let (answers, ended) = self
+                .ask(plan, &shown, sampled.kept.len() as u64, n_rows)
+                .await?;
+            sampled.take(answers, filter, n_missing);
+            let is_short = (sampled.kept.len() as u64) < n_rows;
+            let is_hopeless = sampled.n_empty >= MOST_EMPTY;
+            if is_short && (ended == Ended::OverBudget || is_hopeless) {
+                let counts = sampled.counts(before, self.client.asked());
+                let (why, hint) = match ended {
+                    Ended::OverBudget => (
+                        "the budget is spent".to_owned(),
+                        "no shard was written, and every answer is kept: with a larger budget the command goes on from here",
+                    ),
+                    Ended::Whole => (
+                        format!("nothing stayed of the last {} requests", sampled.n_empty),
+                        "the answers are in `answers` of the cache, to be looked at: another model may do better, or a larger `--answer-tokens`",
+                    ),
+                };
+                return Err(Error::SampledShort {
+                    wanted: n_rows,
+                    kept: sampled.kept.len() as u64,
+                    why,
+                    counts,
+                    hint: hint.to_owned(),
+                });
+            }
+        }
+        Ok(sampled)
+    }
+
+    /// Asks some requests of a round; what came of them, by their place.
+    async fn ask(
+        &self,
+        plan: Range<u64>,
+        shown: &[Pair],
+        n_kept: u64,
+        n_rows: u64,
+    ) -> Result<(BTreeMap<u64, Outcome>, Ended)> {
+        let requests = plan.map(|ordinal| {
+            let request = Request {
+                model: self.llm.model.clone(),
+                messages: messages(self.seed, ordinal, shown),
+                max_tokens: self.llm.answer_tokens,
+                temperature: self.llm.temperature,
+                // Servers read it as a signed number.
+                seed: self.seed.wrapping_add(ordinal) & i64::MAX as u64,
+            };
+            (ordinal, request)
+        });
+        let mut answers = BTreeMap::new();
+        let ended = self
+            .client
+            .ask(requests, |ordinal, outcome| {
+                answers.insert(ordinal, outcome);
+                (self.progress)(Progress::Asking {
+                    asked: self.client.asked(),
+                    kept: n_kept,
+                    wanted: n_rows,
+                });
+                Ok(())
+            })
+            .await?;
+        Ok((answers, ended))
+    }
+}
+
+impl Sampled {
+    /// Takes of the answers, in the order of their requests, what stays.
+    fn take(&mut self, answers: BTreeMap<u64, Outcome>, filter: &mut Filter, n_missing: u64) {
+        let n_requests = answers.len() as u64;
+        self.n_requests += n_requests;
+        let mut found = Vec::new();
+        for outcome in answers.into_values() {
+            match outcome {
+                Outcome::Refused(said) => {
+                    self.refusal.get_or_insert(said);
+                    self.count("a request refused");
+                }
+                Outcome::Answered(answer) => {
+                    let pairs = pairs(&answer.text);
+                    if pairs.is_empty() {
+                        self.count("an answer without a pair");
+                    }
+                    for pair in pairs {
+                        self.n_pairs += 1;
+                        match pair {
+                            Ok(pair) => found.push(pair),
+                            Err(why) => self.count(why.0),
+                        }
+                    }
+                }
+            }
+        }
+        let n_before = self.kept.len();
+        let decided = filter.decide(&found, usize::try_from(n_missing).unwrap_or(usize::MAX));
+        for (pair, decided) in found.into_iter().zip(decided) {
+            match decided {
+                Ok(()) => self.kept.push(pair),
+                Err(why) => self.count(why),
+            }
+        }
+        self.n_empty = if self.kept.len() == n_before {
+            self.n_empty + n_requests
+        } else {
+            0
+        };
+    }
+
+    /// What stays, as lines of JSON.
+    fn lines(&self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for pair in &self.kept {
+            lines.extend_from_slice(pair.to_json().as_bytes());
+            lines.push(b'\n');
+        }
+        lines
+    }
+
+    fn count(&mut self, why: &'static str) {
+        *self.gone.entry(why).or_default() += 1;
+    }
+
+    /// What came of it, in a line.
+    fn counts(&self, before: Asked, asked: Asked) -> String {
+        let mut text = format!("{} requests", self.n_requests);
+        if asked.known > before.known {
+            text.push_str(&format!(
+                " ({} answered earlier)",
+                asked.known - before.known
+            ));
+        }
+        text.push_str(&format!(", {} tokens", asked.tokens - before.tokens));
+        if asked.microdollars > before.microdollars {
+            let dollars = (asked.microdollars - before.microdollars) as f64 / 1e6;
+            text.push_str(&format!(", {dollars:.2} USD"));
+        }
+        text.push_str(&format!(
+            "; {} pairs, {} kept",
+            self.n_pairs,
+            self.kept.len()
+        ));
+        for (why, n) in &self.gone {
+            text.push_str(&format!(", {n} × {why}"));
+        }
+        if let Some(refusal) = &self.refusal {
+            text.push_str(&format!("; refused with: {refusal}"));
+        }
+        text
+    }
+}
