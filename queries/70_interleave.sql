@@ -1,14 +1,15 @@
 -- The order of the stream.
 --
--- in   firsts(source_idx, kind, source_row, sample_id, …)
+-- in   tasks(source_idx, text_row, sample_id, …)
 --      drawn(source_idx, source_row, sample_id, pass, round, draw)
 --      strata(pass, source_idx, n_last, first_dealt, n_batches)    how a stratified order is dealt; without rows otherwise
--- out  position, source_idx, source_row, task_row
---      `position` is 0, 1, 2, … without a gap
+-- out  position, source_idx, text_row, task_row
+--      `position` is 0, 1, 2, … without a gap; `text_row` names the text among those of its source
 -- with $order    VARCHAR            shuffled | strict | staged | stratified
 --      $ratio    VARCHAR            in strict order: diverse samples per task sample over all iterations, a decimal number
 --      $passes   BIGINT             how often the task samples stand in the stream, each time with draws of their own
 --      $n_again  BIGINT             in staged order: task samples that the second stage of a pass holds again
+--      $leave_out_task  BOOLEAN     whether the draws stand in the stream alone, in the order that they have among task samples
 --      $seed     BIGINT UNSIGNED    changes every order but the strict one
 --
 -- shuffled    by a hash keyed with the seed, which is a uniform permutation. One number is sorted faster than several, so
@@ -25,17 +26,16 @@ WITH passes AS (
 numbered AS (
     SELECT
         source_idx,
-        source_row,
+        text_row,
         sample_id,
-        CAST(row_number() OVER (ORDER BY source_idx, source_row) AS BIGINT) - 1 AS task_row
-    FROM firsts
-    WHERE kind = 'task'
+        CAST(row_number() OVER (ORDER BY source_idx, text_row) AS BIGINT) - 1 AS task_row
+    FROM tasks
 ),
-tasks AS (
+passed AS (
     SELECT
         pass,
         source_idx,
-        source_row,
+        text_row,
         sample_id,
         task_row,
         row_number() OVER (
@@ -46,7 +46,10 @@ tasks AS (
     CROSS JOIN passes
 ),
 draws AS (
-    SELECT *, CASE WHEN $order = 'strict' THEN task_of_draw(CAST($ratio AS VARCHAR), draw) END AS task_row
+    SELECT
+        drawn.*,
+        source_row AS text_row,
+        CASE WHEN $order = 'strict' THEN task_of_draw(CAST($ratio AS VARCHAR), draw) END AS task_row
     FROM drawn
 ),
 slots AS (
@@ -54,21 +57,22 @@ slots AS (
         pass,
         0 AS stage,
         source_idx,
-        source_row,
+        text_row,
         sample_id,
         pass AS occurrence,
         task_row,
         task_row + draws_until(CAST($ratio AS VARCHAR), task_row) AS strict_position
-    FROM tasks
+    FROM passed
+    WHERE NOT CAST($leave_out_task AS BOOLEAN)
     UNION ALL
     SELECT
         pass,
         CASE WHEN $order = 'staged' THEN 1 ELSE 0 END AS stage,
         source_idx,
-        source_row,
+        text_row,
         sample_id,
         round AS occurrence,
-        task_row,
+        CASE WHEN CAST($leave_out_task AS BOOLEAN) THEN NULL ELSE task_row END AS task_row,
         draw + task_row + 1 AS strict_position
     FROM draws
     UNION ALL
@@ -76,12 +80,12 @@ slots AS (
         pass,
         1 AS stage,
         source_idx,
-        source_row,
+        text_row,
         sample_id,
         pass AS occurrence,
         task_row,
         CAST(0 AS BIGINT) AS strict_position
-    FROM tasks
+    FROM passed
     WHERE nth_again <= CAST($n_again AS BIGINT)
 ),
 dealt AS (
@@ -110,7 +114,7 @@ batched AS (
 placed AS (
     SELECT
         source_idx,
-        source_row,
+        text_row,
         task_row,
         row_number() OVER (
             ORDER BY shuffle_key(2 * pass + stage, sample_id, occurrence, CAST($seed AS BIGINT UNSIGNED))
@@ -120,7 +124,7 @@ placed AS (
     UNION ALL
     SELECT
         source_idx,
-        source_row,
+        text_row,
         task_row,
         row_number() OVER (ORDER BY pass, strict_position) AS place
     FROM slots
@@ -128,7 +132,7 @@ placed AS (
     UNION ALL
     SELECT
         source_idx,
-        source_row,
+        text_row,
         task_row,
         row_number() OVER (
             ORDER BY
@@ -140,6 +144,6 @@ placed AS (
         ) AS place
     FROM batched
 )
-SELECT CAST(place AS BIGINT) - 1 AS position, source_idx, source_row, task_row
+SELECT CAST(place AS BIGINT) - 1 AS position, source_idx, text_row, task_row
 FROM placed
 ORDER BY place;

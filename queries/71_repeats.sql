@@ -1,7 +1,7 @@
 -- Where a sample stands again, and how often it stood before.
 --
--- in   ordered(position, source_idx, source_row, …)
---      firsts(source_idx, kind, source_row, …)
+-- in   ordered(position, source_idx, text_row, …)
+--      tasks(source_idx, text_row, …)
 --      drawn(source_idx, source_row, round, …)
 -- out  position, source_idx, repeat
 --      `repeat` is 1, 2, 3, …; a position whose sample stands there first has no row
@@ -9,18 +9,17 @@
 -- Only samples that may stand in the stream twice are put in order: those of the task, and what is drawn when its pool has
 -- been used up before.
 WITH again AS (
-    SELECT source_idx, source_row
-    FROM firsts
-    WHERE kind = 'task'
+    SELECT source_idx, text_row
+    FROM tasks
     UNION ALL
-    SELECT source_idx, source_row
+    SELECT source_idx, source_row AS text_row
     FROM drawn
     WHERE round = 1
 ),
 standing AS (
-    SELECT position, ordered.source_idx, ordered.source_row
+    SELECT position, ordered.source_idx, ordered.text_row
     FROM again
-    JOIN ordered ON ordered.source_idx = again.source_idx AND ordered.source_row = again.source_row
+    JOIN ordered ON ordered.source_idx = again.source_idx AND ordered.text_row = again.text_row
 ),
 numbered AS (
     SELECT
@@ -29,10 +28,10 @@ numbered AS (
         -- Within its equals: a window with a partition for every sample would cost several times as much.
         CAST(
             row_number() OVER (
-                ORDER BY source_idx, source_row, position
+                ORDER BY source_idx, text_row, position
                 ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) - rank() OVER (
-                ORDER BY source_idx, source_row
+                ORDER BY source_idx, text_row
                 ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS BIGINT
         ) AS repeat

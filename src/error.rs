@@ -150,12 +150,14 @@ pub enum Error {
         path: String,
     },
 
-    /// Fewer pairs from a language model than were asked for.
-    #[error("{kept} of {wanted} pairs could be sampled: {why} ({counts})")]
+    /// Less from a language model than was asked for.
+    #[error("{kept} of {wanted} {what} could be had: {why} ({counts})")]
     SampledShort {
-        /// Pairs asked for.
+        /// How many were asked for.
         wanted: u64,
-        /// Pairs that stay.
+        /// What: `pairs`, `wordings`, …
+        what: &'static str,
+        /// How many there are.
         kept: u64,
         /// Why there are no more.
         why: String,

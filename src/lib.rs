@@ -45,6 +45,9 @@ pub mod llm;
 pub mod sources;
 
 #[cfg(feature = "build")]
+pub mod reword;
+
+#[cfg(feature = "build")]
 pub mod tables;
 
 #[cfg(feature = "build")]

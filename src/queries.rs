@@ -9,7 +9,7 @@ use std::ops::Range;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::scalar::ScalarValue;
 
-use crate::config::{DedupeOn, Order, Select, Shingle};
+use crate::config::{BuildConfig, DedupeOn, Order, RewordConfig, Select, Shingle};
 use crate::error::Result;
 use crate::sample::Kind;
 use crate::tables::lift;
@@ -95,6 +95,24 @@ queries! {
     DrawTokens = "52_draw_tokens.sql",
     /// The diverse samples to use.
     Draws = "55_draws.sql",
+    /// What is the same in all prompts of a source.
+    SharedPrompts = "56_shared_prompts.sql",
+    /// What of the task's prompts is instruction.
+    PromptParts = "57_prompt_parts.sql",
+    /// The instructions to reword.
+    Instructions = "58_instructions.sql",
+    /// The task samples, to be bettered.
+    TaskRows = "59_task_rows.sql",
+    /// The task rows of the stream, in their wordings.
+    Reword = "60_reword.sql",
+    /// The task rows of the stream, bettered.
+    Reflected = "61_reflected.sql",
+    /// How far the wordings lie apart.
+    Spread = "62_spread.sql",
+    /// In which directions they are worded.
+    Directions = "63_directions.sql",
+    /// The texts that positions may have.
+    Texts = "68_texts.sql",
     /// The order of the stream.
     Interleave = "70_interleave.sql",
     /// Where a sample stands again.
@@ -365,14 +383,73 @@ pub fn draws(order: Order) -> Bound {
     )
 }
 
-/// `70_interleave.sql`; `ratio` is r·k as a decimal number.
-pub fn interleave(order: Order, ratio: &str, passes: u32, n_again: u64, seed: u64) -> Bound {
+/// `56_shared_prompts.sql`
+pub fn shared_prompts() -> Bound {
+    bound(Query::SharedPrompts, vec![])
+}
+
+/// `57_prompt_parts.sql`; `pattern` finds what is not instruction.
+pub fn prompt_parts(pattern: Option<&str>) -> Bound {
+    bound(
+        Query::PromptParts,
+        vec![("pattern", ScalarValue::Utf8(pattern.map(str::to_owned)))],
+    )
+}
+
+/// `58_instructions.sql`
+pub fn instructions() -> Bound {
+    bound(Query::Instructions, vec![])
+}
+
+/// `60_reword.sql`
+pub fn reword(rewording: &RewordConfig, seed: u64) -> Bound {
     let parameters = vec![
-        ("order", ScalarValue::from(order.name())),
-        ("ratio", ScalarValue::from(ratio)),
-        ("passes", count(passes.into())),
-        ("n_again", count(n_again)),
+        ("variants", count(rewording.variants.into())),
+        ("keep_original", ScalarValue::from(rewording.keep_original)),
+        ("anchor", ScalarValue::Utf8(rewording.anchor.clone())),
         ("seed", ScalarValue::from(seed)),
+    ];
+    bound(Query::Reword, parameters)
+}
+
+/// `59_task_rows.sql`
+pub fn task_rows() -> Bound {
+    bound(Query::TaskRows, vec![])
+}
+
+/// `61_reflected.sql`
+pub fn reflected(rewording: &RewordConfig) -> Bound {
+    let parameters = vec![
+        ("keep_original", ScalarValue::from(rewording.keep_original)),
+        ("anchor", ScalarValue::Utf8(rewording.anchor.clone())),
+    ];
+    bound(Query::Reflected, parameters)
+}
+
+/// `62_spread.sql`
+pub fn spread(seed: u64) -> Bound {
+    bound(Query::Spread, of_pairs(seed))
+}
+
+/// `63_directions.sql`
+pub fn directions() -> Bound {
+    bound(Query::Directions, vec![])
+}
+
+/// `68_texts.sql`
+pub fn texts() -> Bound {
+    bound(Query::Texts, vec![])
+}
+
+/// `70_interleave.sql` of this build; `ratio` is r·k as a decimal number.
+pub fn interleave(config: &BuildConfig, ratio: &str, n_again: u64) -> Bound {
+    let parameters = vec![
+        ("order", ScalarValue::from(config.order.name())),
+        ("ratio", ScalarValue::from(ratio)),
+        ("passes", count(config.passes.into())),
+        ("n_again", count(n_again)),
+        ("leave_out_task", ScalarValue::from(config.leave_out_task)),
+        ("seed", ScalarValue::from(config.seed)),
     ];
     bound(Query::Interleave, parameters)
 }

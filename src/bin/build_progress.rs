@@ -38,6 +38,7 @@ pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
         }
         Progress::Asking {
             asked,
+            what,
             kept,
             wanted,
         } => {
@@ -58,7 +59,7 @@ pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
                 }
             };
             bar.set_message(format!(
-                "sampling: {} requests, {} tokens{dollars}{again}; {kept} of {wanted} pairs{left}",
+                "asking: {} requests, {} tokens{dollars}{again}; {kept} of {wanted} {what}{left}",
                 asked.done, asked.tokens
             ));
         }

@@ -103,6 +103,7 @@ pub(super) async fn source_rows(
                 used: number(&batch, "used", row),
                 held_out: number(&batch, "held_out", row),
                 repeats: number(&batch, "repeats", row),
+                variants: number(&batch, "variants", row),
                 mix: None,
                 tokens: None,
                 overlaps: number(&batch, "overlaps", row),

@@ -84,11 +84,13 @@ pub(super) async fn deal(
     let Some(places) = places else {
         return Ok(vec![whole(positions)]);
     };
-    let rows = session.table("normalized").await?;
+    let rows = session.table("all_texts").await?;
     let rows = rows.select_columns(&[
         "source_idx",
+        "text_row",
         "source_row",
         "sample_id",
+        "direction",
         "instruction",
         "input",
         "output",
@@ -155,7 +157,7 @@ impl Part {
     /// When the session refuses the table.
     pub(super) async fn register(&self, session: &SessionContext) -> Result<()> {
         let table = match &self.texts {
-            Texts::All => session.table("normalized").await?.into_view(),
+            Texts::All => session.table("all_texts").await?.into_view(),
             Texts::Dealt(texts) => {
                 let rows: Arc<dyn PartitionStream> = Arc::clone(texts) as _;
                 Arc::new(StreamingTable::try_new(
@@ -183,7 +185,7 @@ impl Places {
         bytes_max: usize,
     ) -> Result<Option<Places>> {
         let ordered = session.table("ordered").await?;
-        let ordered = ordered.select_columns(&["position", "source_idx", "source_row"])?;
+        let ordered = ordered.select_columns(&["position", "source_idx", "text_row"])?;
         let mut rows = ordered.execute_stream().await?;
         let mut parts: Vec<Vec<Parts>> = Vec::new();
         // A vector that grows holds up to twice what is in it.
@@ -229,10 +231,10 @@ impl Places {
     }
 }
 
-/// The `source_idx` and `source_row` of every row.
+/// The `source_idx` and `text_row` of every row.
 fn keys(batch: &RecordBatch) -> impl Iterator<Item = (usize, usize)> {
     let sources = batch["source_idx"].as_primitive::<Int64Type>().values();
-    let rows = batch["source_row"].as_primitive::<UInt64Type>().values();
+    let rows = batch["text_row"].as_primitive::<UInt64Type>().values();
     (sources.iter().zip(rows)).map(|(&source, &row)| (source as usize, row as usize))
 }
 
@@ -272,6 +274,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, StringArray, UInt64Array};
+    use arrow::datatypes::DataType;
 
     use super::*;
     use crate::commands::stages::register_columns;
@@ -301,7 +304,7 @@ mod tests {
             let (sources, rows): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
             [
                 ("source_idx", numbers(sources)),
-                ("source_row", Arc::new(UInt64Array::from(rows))),
+                ("text_row", Arc::new(UInt64Array::from(rows))),
             ]
         };
         let [source, row] = places(&order);
@@ -317,15 +320,18 @@ mod tests {
             rows.iter().map(|row| (row.1 as u128).to_le_bytes()),
         );
         let ids: ArrayRef = Arc::new(ids.expect("ids"));
+        let original = arrow::array::new_null_array(&DataType::Utf8, rows.len());
         let columns = [
             source,
+            ("source_row", Arc::clone(&row.1)),
             row,
             ("sample_id", ids),
+            ("direction", original),
             ("instruction", text("instruction")),
             ("input", text("input")),
             ("output", text("output")),
         ];
-        register_columns(&session, "normalized", columns).expect("a table");
+        register_columns(&session, "all_texts", columns).expect("a table");
         (session, order)
     }
 

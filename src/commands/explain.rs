@@ -126,6 +126,7 @@ async fn rehearse(
         &folder,
         sources,
         tokens,
+        None,
         progress,
     );
     let stream = line.draw().await?;

@@ -1,4 +1,4 @@
-//! The production line of a build: sources → normalize → dedupe → decontaminate → draw → order.
+//! The production line of a build: sources → normalize → dedupe → reword → decontaminate → draw → order.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,9 +25,11 @@ use super::build::Progress;
 use super::contract::{self, TokenSums};
 use super::decontaminate::Decontamination;
 use super::draw::{Draw, Drawn, Pool};
+use super::model::Model;
 use super::near;
 use super::order::{self, Ordered};
 use super::rejects;
+use super::rewording::{self, Reworded};
 use super::source_table::register_sources;
 use super::stages::{Stage, Stages};
 use super::tokens::{self, Tokens};
@@ -53,6 +55,8 @@ pub(super) struct Line<'a> {
     normalized: Vec<(usize, Stage)>,
     /// Where a tokenizer is given.
     tokens: Option<Tokens>,
+    /// Where there is anything to ask it.
+    model: Option<&'a Model<'a>>,
     progress: &'a dyn Fn(Progress),
 }
 
@@ -62,10 +66,16 @@ pub(super) struct Stream {
     n_tasks: u64,
     drawn: Drawn,
     order: Ordered,
+    reworded: Reworded,
     tokens: Option<TokenSums>,
 }
 
 impl Stream {
+    /// What is to be said of the task rows, a sentence each.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.reworded.notes
+    }
+
     /// What decides the order.
     pub(super) fn order(&self) -> &str {
         &self.order.key
@@ -74,7 +84,10 @@ impl Stream {
     /// What will be written.
     pub(super) fn plan(&self, config: &BuildConfig) -> Plan {
         // Those that a staged order writes again included.
-        let task_rows = (self.n_tasks + self.order.n_again) * u64::from(config.passes);
+        let task_rows = match config.leave_out_task {
+            true => 0,
+            false => (self.n_tasks + self.order.n_again) * u64::from(config.passes),
+        };
         let plan = Plan::new(
             task_rows,
             self.drawn.n_diverse(),
@@ -98,6 +111,7 @@ impl<'a> Line<'a> {
         folder: &OutFolder,
         sources: Vec<Source>,
         tokens: Option<Tokens>,
+        model: Option<&'a Model<'a>>,
         progress: &'a dyn Fn(Progress),
     ) -> Line<'a> {
         Line {
@@ -111,14 +125,15 @@ impl<'a> Line<'a> {
             sources,
             normalized: Vec::new(),
             tokens,
+            model,
             progress,
         }
     }
 }
 
 impl Line<'_> {
-    /// Everything before the first shard: reads, cleans, draws and orders. Leaves the tables `normalized`, `firsts`, `pool`,
-    /// `ordered` and `sources`.
+    /// Everything before the first shard: reads, cleans, rewords, draws and orders. Leaves the tables `normalized`, `firsts`,
+    /// `tasks`, `pool`, `all_texts`, `ordered` and `sources`.
     pub(super) async fn draw(&mut self) -> Result<Stream> {
         register_sources(self.stages.session, &self.sources, self.out, None)?;
         // The task rows first: how many are left decides how many diverse rows are due.
@@ -127,9 +142,7 @@ impl Line<'_> {
         }
         let mut decontamination = self.decontaminate_tasks().await?;
         let copies = self.dedupe(&decontamination).await?;
-        let tasks = self.count("firsts").await?;
-        let n_tasks = tasks.values().sum();
-        if n_tasks == 0 {
+        if self.count("firsts").await?.is_empty() {
             rejects::check(self.stages.session, self.config.max_rejects).await?;
             let read = self.count("normalized").await?;
             let of_tasks = self.places(Kind::Task).into_iter();
@@ -137,11 +150,23 @@ impl Line<'_> {
                 n_read: of_tasks.filter_map(|idx| read.get(&idx)).sum(),
             });
         }
+        let reworded = rewording::reword(
+            &self.stages,
+            self.config,
+            &copies,
+            self.model,
+            self.progress,
+        )
+        .await?;
+        let mut tasks = self.count("tasks").await?;
+        let n_tasks = tasks.values().sum();
         let task_tokens = match &mut self.tokens {
             None => 0,
             Some(tokens) => {
                 tokens.register(self.stages.session);
-                tokens.count(&self.stages, Kind::Task, &copies).await?;
+                tokens
+                    .count(&self.stages, Kind::Task, &reworded.stage)
+                    .await?;
                 tokens.total(&self.stages)?
             }
         };
@@ -186,12 +211,15 @@ impl Line<'_> {
             progress: self.progress,
         };
         let drawn = draw.run(wanted, pools.collect()).await?;
+        if self.config.leave_out_task {
+            tasks.clear();
+        }
         let order = order::interleave(
             &self.stages,
             self.config,
             &tasks,
             &drawn,
-            &copies,
+            &reworded.stage,
             self.progress,
         )
         .await?;
@@ -208,10 +236,12 @@ impl Line<'_> {
                 by_source: tokens::by_source(&self.stages, &queries::used_tokens()).await?,
             }),
         };
+        self.stages.view("all_texts", &queries::texts()).await?;
         Ok(Stream {
             n_tasks,
             drawn,
             order,
+            reworded,
             tokens,
         })
     }
@@ -419,6 +449,7 @@ impl Line<'_> {
                 drawn,
                 tokens,
             )?,
+            rewording: Some(rewording::measured(&self.stages, config, &stream.reworded).await?),
             plan,
             sources,
             files,

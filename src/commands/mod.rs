@@ -29,6 +29,8 @@ mod line;
 #[cfg(feature = "build")]
 mod measure;
 #[cfg(feature = "build")]
+mod model;
+#[cfg(feature = "build")]
 mod near;
 #[cfg(feature = "build")]
 mod nearest;
@@ -42,6 +44,8 @@ mod pools;
 pub mod prompt;
 #[cfg(feature = "build")]
 mod rejects;
+#[cfg(feature = "build")]
+mod rewording;
 #[cfg(feature = "build")]
 mod rouge_l;
 #[cfg(feature = "build")]

@@ -24,7 +24,7 @@ pub(super) struct Ordered {
     pub(super) stages: Vec<StageEntry>,
 }
 
-/// Orders the stream; leaves the tables `ordered` and `repeats`. `tasks` are the task rows of each source.
+/// Orders the stream; leaves the tables `ordered` and `repeats`. `tasks` counts the task rows of each source that stand in it.
 ///
 /// # Errors
 /// When the query fails.
@@ -33,7 +33,7 @@ pub(super) async fn interleave(
     config: &BuildConfig,
     tasks: &BTreeMap<usize, u64>,
     drawn: &Drawn,
-    copies: &Stage,
+    task_rows: &Stage,
     progress: &dyn Fn(Progress),
 ) -> Result<Ordered> {
     let n_tasks: u64 = tasks.values().sum();
@@ -47,9 +47,9 @@ pub(super) async fn interleave(
     };
     register_strata(stages, &strata)?;
     let ratio = config.draws_per_task()?.to_string();
-    let query = queries::interleave(config.order, &ratio, config.passes, n_again, config.seed);
+    let query = queries::interleave(config, &ratio, n_again);
     progress(Progress::Query(query.query.file()));
-    let inputs = [&copies.key, &drawn.stage.key, &format!("{strata:?}")];
+    let inputs = [&task_rows.key, &drawn.stage.key, &format!("{strata:?}")];
     let stage = stages.run(&query, &inputs.map(String::as_str)).await?;
     stages
         .register("ordered", std::slice::from_ref(&stage))

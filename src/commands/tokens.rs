@@ -63,7 +63,7 @@ impl Tokens {
         register_token_count(session, Arc::clone(&self.counter));
     }
 
-    /// Counts the tokens of the samples of one kind, of which the first of equals are in `firsts`.
+    /// Counts the tokens of the samples of one kind, which this stage decides.
     ///
     /// # Errors
     /// When the query fails.
@@ -71,11 +71,11 @@ impl Tokens {
         &mut self,
         stages: &Stages<'_>,
         kind: Kind,
-        copies: &Stage,
+        decided: &Stage,
     ) -> Result<()> {
         let query = queries::tokens(kind);
         let stage = stages
-            .run(&query, &[&copies.key, self.counter.blake3()])
+            .run(&query, &[&decided.key, self.counter.blake3()])
             .await?;
         self.stages.push(stage);
         stages.register("tokens", &self.stages).await

@@ -141,7 +141,7 @@ mod tests {
         let ordered = [
             ("position", numbers(&mut (0..N_ROWS))),
             ("source_idx", numbers(&mut (0..N_ROWS).map(|_| 0))),
-            ("source_row", Arc::new(rows) as ArrayRef),
+            ("text_row", Arc::new(rows) as ArrayRef),
             ("task_row", nothing),
         ];
         register_columns(&session, "ordered", ordered).expect("a table");
@@ -163,18 +163,21 @@ mod tests {
         };
         let ids = (0..n_samples).map(|row| u128::from(row).to_le_bytes());
         let ids = FixedSizeBinaryArray::try_from_iter(ids).expect("ids");
-        let normalized = [
+        let source_rows: ArrayRef = Arc::new(UInt64Array::from_iter_values(0..n_samples));
+        let all_texts = [
             ("source_idx", numbers(&mut (0..n_samples).map(|_| 0))),
-            (
-                "source_row",
-                Arc::new(UInt64Array::from_iter_values(0..n_samples)) as ArrayRef,
-            ),
+            ("source_row", Arc::clone(&source_rows)),
+            ("text_row", source_rows),
             ("sample_id", Arc::new(ids) as ArrayRef),
+            (
+                "direction",
+                new_null_array(&DataType::Utf8, n_samples as usize),
+            ),
             ("instruction", texts("instruction")),
             ("input", texts("input")),
             ("output", texts("output")),
         ];
-        register_columns(&session, "normalized", normalized).expect("a table");
+        register_columns(&session, "all_texts", all_texts).expect("a table");
         session
     }
 

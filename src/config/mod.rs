@@ -14,6 +14,7 @@ mod overlap;
 mod ratio;
 mod reading;
 mod recipe;
+mod rewording;
 mod share;
 mod spec;
 
@@ -33,6 +34,7 @@ pub use overlap::Overlap;
 pub use ratio::{MAX_ROWS, Ratio, RatioError, largest_remainder, largest_remainder_within};
 pub use reading::{MaxRejects, Reading, Turns};
 pub use recipe::{BuildTable, Recipe};
+pub use rewording::{Reword, RewordConfig, SplitPrompt};
 pub use share::Share;
 pub use spec::{ColumnMap, Role, SourceEntry, SourceSpec};
 
@@ -62,6 +64,10 @@ pub struct BuildConfig {
     pub task: Vec<SourceEntry>,
     /// The language model to ask, if one is named.
     pub llm: Option<LlmConfig>,
+    /// How the instructions of task samples are reworded.
+    pub rewording: RewordConfig,
+    /// Whether the task samples are left out of the stream whose draws they decide.
+    pub leave_out_task: bool,
     /// Where diverse samples come from; task samples win over them.
     pub diverse: Vec<SourceEntry>,
     /// Task samples kept away from training.
@@ -221,6 +227,7 @@ impl BuildConfig {
             });
         }
         let llm = LlmConfig::new(&build)?;
+        let rewording = RewordConfig::new(&build)?;
         let own_task = build.task.iter().any(|entry| entry.path != DEFAULT_TASK);
         let default_to = |entries: Vec<SourceEntry>, default: Option<&str>| match default {
             Some(default) if entries.is_empty() => vec![SourceEntry::from_spec(default)],
@@ -229,6 +236,8 @@ impl BuildConfig {
         let config = BuildConfig {
             task: default_to(build.task, Some(DEFAULT_TASK)),
             llm,
+            rewording,
+            leave_out_task: build.leave_out_task.unwrap_or(false),
             diverse: default_to(build.diverse, Some(DEFAULT_DIVERSE)),
             held_out: default_to(build.held_out, (!own_task).then_some(DEFAULT_TASK_HELD_OUT)),
             eval: build.eval,
@@ -335,6 +344,7 @@ impl BuildConfig {
                 repair_encoding: Some(self.reading.repair_encoding),
                 repair_mojibake: Some(self.reading.repair_mojibake),
                 max_rejects: Some(self.max_rejects),
+                leave_out_task: Some(self.leave_out_task),
                 map: self.map.clone(),
                 task: resolved.task,
                 diverse: resolved.diverse,
@@ -345,8 +355,11 @@ impl BuildConfig {
             fit: self.others.fit.clone(),
             eval: self.others.eval.clone(),
         };
-        if let (Some(llm), Some(table)) = (&self.llm, &mut recipe.build) {
-            llm.freeze(table);
+        if let Some(table) = &mut recipe.build {
+            self.rewording.freeze(table);
+            if let Some(llm) = &self.llm {
+                llm.freeze(table);
+            }
         }
         recipe
     }
@@ -358,7 +371,7 @@ impl BuildConfig {
     pub fn llm(&self) -> Result<&LlmConfig> {
         self.llm.as_ref().ok_or_else(|| Error::Setting {
             key: "endpoint",
-            problem: "a source is to be sampled from a language model, and no server is named".to_owned(),
+            problem: "a language model is to be asked, and no server is named".to_owned(),
             hint: "`--endpoint http://localhost:8000/v1 --llm-model NAME` names one that speaks OpenAI's protocol".to_owned(),
         })
     }
@@ -404,6 +417,21 @@ impl BuildConfig {
                 "order",
                 "`strict` makes its draws by the row, `--ratio-tokens` counts tokens".to_owned(),
                 "take `--ratio`, or another order",
+            );
+        }
+        if self.leave_out_task && self.draws_per_task()?.scaled() == 0 {
+            return setting(
+                "leave-out-task",
+                "the task samples are left out, and a ratio of 0 draws nothing".to_owned(),
+                "give a `--ratio` above 0",
+            );
+        }
+        if self.leave_out_task && self.order == Order::Staged {
+            return setting(
+                "order",
+                "`staged` puts the task samples first, `--leave-out-task` leaves them out"
+                    .to_owned(),
+                "take another order",
             );
         }
         mix::check(&self.diverse)?;

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use super::fit::DEFAULT_MODEL;
 use super::{
     BUNDLED_RECIPES, BatchSize, ColumnMap, DedupeOn, Exhausted, FitTable, MaxRejects, Near,
-    NearMethod, Order, Overlap, Prices, Ratio, Select, Share, Shingle, SourceEntry, Turns,
+    NearMethod, Order, Overlap, Prices, Ratio, Reword, Select, Share, Shingle, SourceEntry,
+    SplitPrompt, Turns,
 };
 
 /// A recipe as written: every table and every key may be missing, none may be unknown.
@@ -190,7 +191,47 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rejects: Option<MaxRejects>,
 
-    /// Base address of a server that speaks OpenAI's protocol, for sources `llm:N`
+    /// What rewords the instructions of task samples, in many directions [default: rules]
+    #[arg(long, value_enum, help_heading = "Rewording the task")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reword: Option<Reword>,
+
+    /// New wordings of each task sample [default: 1]
+    ///
+    /// Each is a task row of the stream, and the ratio counts it. A sample of which fewer wordings can be made has fewer; one
+    /// of which none can be made stands in its original wording. Both are said.
+    #[arg(long, value_name = "N", help_heading = "Rewording the task")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variants: Option<u32>,
+
+    /// Put the original wording of every task sample beside the new ones
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Rewording the task")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_original: Option<bool>,
+
+    /// What of a prompt without an input is the instruction to reword [default: auto]
+    ///
+    /// `auto`: what all prompts of the source begin and end with, in whole lines; where that is nothing, or with `none`, all of
+    /// it. A regular expression: all but what it finds, or what its first group does.
+    #[arg(
+        long,
+        value_name = "auto|none|REGEX",
+        help_heading = "Rewording the task"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_prompt: Option<SplitPrompt>,
+
+    /// Text that the instruction of every task row ends with, on a line of its own: the anchor prompt of TELL
+    #[arg(long, value_name = "TEXT", help_heading = "Rewording the task")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
+
+    /// Leave the task rows out, and draw what would be drawn with them
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leave_out_task: Option<bool>,
+
+    /// Base address of a server that speaks OpenAI's protocol, for `llm:N` and --reword llm
     ///
     /// Such as `http://localhost:8000/v1`. Its key comes from the environment, see --api-key-env.
     #[arg(long, value_name = "URL", help_heading = "Asking a language model")]
@@ -360,6 +401,12 @@ impl BuildTable {
             repair_encoding: flags.repair_encoding.or(self.repair_encoding),
             repair_mojibake: flags.repair_mojibake.or(self.repair_mojibake),
             max_rejects: flags.max_rejects.or(self.max_rejects),
+            reword: flags.reword.or(self.reword),
+            variants: flags.variants.or(self.variants),
+            keep_original: flags.keep_original.or(self.keep_original),
+            split_prompt: flags.split_prompt.or(self.split_prompt),
+            anchor: flags.anchor.or(self.anchor),
+            leave_out_task: flags.leave_out_task.or(self.leave_out_task),
             endpoint: flags.endpoint.or(self.endpoint),
             llm_model: flags.llm_model.or(self.llm_model),
             temperature: flags.temperature.or(self.temperature),

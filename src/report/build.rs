@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Unit;
 use crate::sample::Kind;
-use crate::shards::{Manifest, SourceRows, StageEntry};
+use crate::shards::{Manifest, SourceRows, Spread, StageEntry};
 
 use super::table::{Style, render};
 
 /// Stages that a summary names.
 const MOST_STAGES: usize = 6;
+
+/// Directions that it names.
+const MOST_DIRECTIONS: usize = 5;
 
 /// What a build did.
 #[derive(Clone, Debug, Serialize)]
@@ -78,6 +81,7 @@ impl fmt::Display for BuildReport {
             grouped(ratio.achieved_rows),
         )?;
         self.write_tokens(f)?;
+        self.write_rewording(f)?;
         self.write_stages(f)?;
         let bytes: u64 = (0..manifest.plan.shards)
             .filter_map(|shard_idx| manifest.files.get(&crate::shards::shard_name(shard_idx)))
@@ -149,6 +153,52 @@ impl BuildReport {
         )
     }
 
+    /// In which directions the task rows are worded, and how far apart.
+    fn write_rewording(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(rewording) = self.manifest.rewording.as_ref() else {
+            return Ok(());
+        };
+        let reworded: u64 = rewording.directions.values().sum();
+        if reworded == 0 {
+            return Ok(());
+        }
+        let all = reworded + rewording.original_rows;
+        let mut directions: Vec<_> = rewording.directions.iter().collect();
+        directions.sort_by_key(|(_, rows)| std::cmp::Reverse(**rows));
+        let share = |(name, rows): &(&String, &u64)| {
+            format!("{name} {:.0} %", 100.0 * **rows as f64 / all as f64)
+        };
+        let shown: Vec<String> = directions.iter().take(MOST_DIRECTIONS).map(share).collect();
+        let rest = match directions.len().saturating_sub(MOST_DIRECTIONS) {
+            0 => String::new(),
+            rest => format!(", and {rest} more"),
+        };
+        writeln!(
+            f,
+            "reword  {} of {} task rows, by {}, in {} directions: {}{rest}",
+            grouped(reworded),
+            grouped(all),
+            rewording.method.name(),
+            directions.len(),
+            shown.join(", "),
+        )?;
+        let (Some(before), Some(after)) = (rewording.original, rewording.stream) else {
+            return Ok(());
+        };
+        let pair = |of: fn(&Spread) -> Option<f64>| {
+            let text = |spread| of(spread).map_or("none".to_owned(), |value| format!("{value:.2}"));
+            format!("{} (was {})", text(&after), text(&before))
+        };
+        writeln!(
+            f,
+            "spread  {} different instructions (was {}), distinct-2 {}, mean distance {}",
+            grouped(after.instructions),
+            grouped(before.instructions),
+            pair(|spread| spread.distinct_2),
+            pair(|spread| spread.mean_distance),
+        )
+    }
+
     /// Where each stage begins, where there is more than one.
     fn write_stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stages = &self.manifest.plan.stages;
@@ -217,6 +267,11 @@ fn sources_table(manifest: &Manifest) -> PolarsResult<String> {
         counts("used", |source| source.used),
         counts("repeats", |source| source.repeats),
     ])?;
+    // Most builds have one wording of a row.
+    let after = match sources.iter().any(|source| source.variants > 0) {
+        true => after.hstack(&[counts("variants", |source| source.variants)])?,
+        false => after,
+    };
     let by_source = || [col("source")];
     let keep_order = || JoinArgs {
         maintain_order: MaintainOrderJoin::Left,

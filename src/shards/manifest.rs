@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Ratio, Unit, Weight};
+use crate::config::{Ratio, Reword, Unit, Weight};
 use crate::error::{Error, Result};
 use crate::sample::Kind;
 
@@ -104,12 +104,54 @@ pub struct Manifest {
     pub seed: u64,
     /// The ratio, requested and achieved.
     pub ratio: RatioRows,
+    /// How the task rows are worded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewording: Option<Rewording>,
     /// The plan, as in `plan.json`.
     pub plan: Plan,
     /// Rows in, kept, dropped, used, for every source.
     pub sources: Vec<SourceRows>,
     /// Every file of the build by its path in the folder, shards included.
     pub files: BTreeMap<String, FileEntry>,
+}
+
+/// How the instructions of the task rows are worded. Rows are those of one pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rewording {
+    /// What made new wordings.
+    pub method: Reword,
+    /// New wordings of each sample that were asked for.
+    pub variants: u32,
+    /// Whether the original wording was to stand beside them.
+    pub keep_original: bool,
+    /// Rows in the original wording.
+    pub original_rows: u64,
+    /// Rows by the direction they are reworded in.
+    pub directions: BTreeMap<String, u64>,
+    /// Wordings of a language model that broke a rule and were replaced, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaced: BTreeMap<String, u64>,
+    /// How far the instructions lie apart as they were …
+    pub original: Option<Spread>,
+    /// … and as they stand in the stream.
+    pub stream: Option<Spread>,
+}
+
+/// How far instructions lie apart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Task rows.
+    pub rows: u64,
+    /// Different instructions among them.
+    pub instructions: u64,
+    /// Different words for each word there is (distinct-1, Li et al. 2016).
+    pub distinct_1: Option<f64>,
+    /// The same of two words in a row.
+    pub distinct_2: Option<f64>,
+    /// Mean of 1 − Jaccard similarity of the words of two instructions.
+    pub mean_distance: Option<f64>,
+    /// Pairs that were compared.
+    pub pairs: u64,
 }
 
 /// Versions whose change may change bytes.
@@ -223,6 +265,9 @@ pub struct SourceRows {
     pub held_out: u64,
     /// Further times that used rows stand in the shards.
     pub repeats: u64,
+    /// Rows of the shards that are a further wording of a used row.
+    #[serde(default)]
+    pub variants: u64,
     /// What was asked of it, for a diverse source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mix: Option<MixRows>,

@@ -18,8 +18,8 @@ mod writer;
 pub use file::{FileEntry, FileWriter, Use, replace};
 pub use folder::{OutFolder, State, lock_folder};
 pub use manifest::{
-    MANIFEST, Manifest, MixRows, PLAN, Plan, RECIPE, RatioRows, RatioTokens, SourceRows,
-    StageEntry, Versions, shard_name,
+    MANIFEST, Manifest, MixRows, PLAN, Plan, RECIPE, RatioRows, RatioTokens, Rewording, SourceRows,
+    Spread, StageEntry, Versions, shard_name,
 };
 pub use reader::{StreamReader, StreamSample};
 pub use writer::ShardWriter;

@@ -14,16 +14,10 @@ use arrow::array::{AsArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 
+use crate::reword::{FUNCTION_WORDS, REQUESTS};
+
 type Words = LazyLock<HashSet<&'static str>>;
 
-static REQUESTS: Words = LazyLock::new(|| {
-    let words = include_str!("../../data/lexicon/requests.txt");
-    words.lines().collect()
-});
-static FUNCTION_WORDS: Words = LazyLock::new(|| {
-    let words = include_str!("../../data/lexicon/function_words.txt");
-    words.lines().collect()
-});
 static NUMERALS: Words = LazyLock::new(|| {
     let words = include_str!("../../data/lexicon/numerals.txt");
     words.lines().collect()

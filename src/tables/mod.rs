@@ -22,14 +22,17 @@ mod near_index;
 mod ngrams;
 mod opening;
 mod postings;
+mod prompt_parts;
 mod random_rows;
 mod rare_prefix;
 mod raw;
 mod repair_mojibake;
+mod response_keys;
 mod rouge_l;
 mod rouge_words;
 mod sample_id;
 mod seeded_hash;
+mod shared_ends;
 mod shingles;
 mod shuffle_key;
 mod spread;
@@ -160,6 +163,7 @@ pub fn functions() -> Vec<ScalarUDF> {
         lead_pair::function(),
         ngrams::function(),
         opening::function(),
+        prompt_parts::function(),
         repair_mojibake::function(),
         rouge_l::function(),
         rouge_words::function(),
@@ -183,6 +187,8 @@ pub fn aggregates() -> Vec<AggregateUDF> {
         distinct_ngrams::function(),
         entropy::function(),
         histogram::function(),
+        response_keys::function(),
+        shared_ends::function(),
     ]
 }
 

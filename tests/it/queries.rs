@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::SessionContext;
-use delia::config::{DedupeOn, Order, Select, Shingle};
+use delia::config::{BuildConfig, DedupeOn, Order, Recipe, Select, Shingle};
 use delia::queries::{self, Bound, Query};
 use delia::sample::Kind;
 use delia::tables::{self, Engine};
@@ -34,6 +34,10 @@ fn the_folder_lists_the_pipeline() {
     files.extend(list(&folder.join("inspect"), "inspect/"));
     let known: Vec<_> = Query::ALL.iter().map(|query| query.file()).collect();
     assert_eq!(files, known);
+}
+
+fn config() -> BuildConfig {
+    BuildConfig::from_recipe(Recipe::default()).expect("the defaults fit")
 }
 
 /// Every query with values for its parameters.
@@ -63,7 +67,16 @@ fn all_bound() -> Vec<Bound> {
         queries::diversify(Select::Random, 0),
         queries::draw_tokens(),
         queries::draws(Order::Strict),
-        queries::interleave(Order::Strict, "1", 1, 0, 0),
+        queries::interleave(&config(), "1", 0),
+        queries::shared_prompts(),
+        queries::prompt_parts(None),
+        queries::instructions(),
+        queries::task_rows(),
+        queries::reword(&config().rewording, 0),
+        queries::reflected(&config().rewording),
+        queries::spread(0),
+        queries::directions(),
+        queries::texts(),
         queries::repeats(),
         queries::used_tokens(),
         queries::shards(0..1),

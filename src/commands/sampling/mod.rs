@@ -8,24 +8,25 @@ mod parse;
 mod prompt;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::path::Path;
 
 use arrow::array::AsArray;
 
-use crate::config::{BuildConfig, LlmConfig};
+use crate::config::BuildConfig;
 use crate::error::{Error, Result};
-use crate::llm::{Asked, Client, Ended, Outcome, Request};
+use crate::llm::{Ended, Outcome};
 use crate::queries::{self, Query};
 use crate::sample::Kind;
 use crate::sources::{Access, Source};
 use crate::tables::{Engine, RawTable, lift, session};
 
 use super::build::Progress;
+use super::model::{BUDGET_SPENT, Goal, LARGER_BUDGET, Model};
 use super::stages::{Stages, each_batch};
 
 use filter::Filter;
 use parse::{Pair, pairs};
-use prompt::{PAIRS_PER_REQUEST, is_example, messages};
+use prompt::{PAIRS_PER_REQUEST, is_example, message};
 
 /// Requests of a round. They show what was kept before the round, so that none has to wait for another.
 const REQUESTS_PER_ROUND: u64 = 256;
@@ -51,28 +52,22 @@ const GENERATED_ROWS: u64 = 4_096;
 pub(super) async fn fill(
     config: &BuildConfig,
     sources: &mut [Source],
+    model: &Model<'_>,
     engine: &Engine,
     access: &Access,
+    scratch: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<Vec<String>> {
     if sources.iter().all(|source| source.to_ask().is_none()) {
         return Ok(Vec::new());
     }
-    let llm = config.llm()?;
-    let folder = access.cache_folder()?;
-    let known = examples(config, sources, engine, progress).await?;
-    let client = Client::open(&llm.endpoint, access.asking.clone(), llm.caps, folder)?;
+    let known = examples(config, sources, engine, scratch, progress).await?;
     let sampling = Sampling {
-        llm,
         seed: config.seed,
-        client: &client,
+        model,
         known: &known,
-        progress,
     };
-    let notes = sampling.fill(sources, access).await;
-    // Whatever came of it: answers are waited for.
-    client.close().await;
-    notes
+    sampling.fill(sources, access).await
 }
 
 /// Of the other diverse sources the pairs of the rarest kinds, the rarest first.
@@ -80,13 +75,14 @@ async fn examples(
     config: &BuildConfig,
     sources: &[Source],
     engine: &Engine,
+    scratch: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<Vec<Pair>> {
-    let scratch = tempfile::tempdir().map_err(Error::write(std::env::temp_dir()))?;
-    let session = session(engine, scratch.path())?;
+    let folder = tempfile::tempdir_in(scratch).map_err(Error::write(scratch))?;
+    let session = session(engine, folder.path())?;
     let stages = Stages {
         session: &session,
-        folder: scratch.path().to_owned(),
+        folder: folder.path().to_owned(),
     };
     let mut normalized = Vec::new();
     let is_pool = |source: &&Source| source.kind == Kind::Diverse && !source.is_sampled();
@@ -125,11 +121,9 @@ async fn examples(
 
 /// How a source is sampled.
 struct Sampling<'a> {
-    llm: &'a LlmConfig,
     seed: u64,
-    client: &'a Client,
+    model: &'a Model<'a>,
     known: &'a [Pair],
-    progress: &'a dyn Fn(Progress),
 }
 
 /// What was sampled so far.
@@ -137,7 +131,6 @@ struct Sampling<'a> {
 struct Sampled {
     kept: Vec<Pair>,
     n_pairs: u64,
-    n_requests: u64,
     /// Requests since something was kept.
     n_empty: u64,
     /// Why others went.
@@ -154,9 +147,9 @@ impl Sampling<'_> {
         let mut plan_start = 0;
         for source in sources.iter_mut().filter(|source| source.is_sampled()) {
             if let Some(n_rows) = source.to_ask() {
-                let before = self.client.asked();
+                let before = self.model.asked();
                 let sampled = self.run(n_rows, plan_start, &mut filter).await?;
-                let counts = sampled.counts(before, self.client.asked());
+                let counts = sampled.counts(&self.model.spent(before));
                 notes.push(format!("`{}`: {counts}", source.name));
                 *source = source.clone().answered(access, &sampled.lines())?;
             }
@@ -167,7 +160,7 @@ impl Sampling<'_> {
 
     /// Asks until so many pairs stay, from this place of the plan on.
     async fn run(&self, n_rows: u64, plan_start: u64, filter: &mut Filter) -> Result<Sampled> {
-        let (mut sampled, before) = (Sampled::default(), self.client.asked());
+        let (mut sampled, before) = (Sampled::default(), self.model.asked());
         let mut next = plan_start;
         let mut shown: Vec<Pair> = Vec::new();
         while (sampled.kept.len() as u64) < n_rows {
@@ -184,19 +177,21 @@ impl Sampling<'_> {
                 .min(REQUESTS_PER_ROUND - n_into_round);
             let plan = next..next + wanted;
             next = plan.end;
-            let (answers, ended) = self
-                .ask(plan, &shown, sampled.kept.len() as u64, n_rows)
-                .await?;
+            let goal = Goal {
+                what: "pairs",
+                kept: sampled.kept.len() as u64,
+                wanted: n_rows,
+            };
+            let messages = plan.map(|ordinal| (ordinal, message(self.seed, ordinal, &shown)));
+            // How many pairs of an answer stay is decided when those before it are here.
+            let (answers, ended) = self.model.ask(messages, goal, |_| false).await?;
             sampled.take(answers, filter, n_missing);
             let is_short = (sampled.kept.len() as u64) < n_rows;
             let is_hopeless = sampled.n_empty >= MOST_EMPTY;
             if is_short && (ended == Ended::OverBudget || is_hopeless) {
-                let counts = sampled.counts(before, self.client.asked());
+                let counts = sampled.counts(&self.model.spent(before));
                 let (why, hint) = match ended {
-                    Ended::OverBudget => (
-                        "the budget is spent".to_owned(),
-                        "no shard was written, and every answer is kept: with a larger budget the command goes on from here",
-                    ),
+                    Ended::OverBudget => (BUDGET_SPENT.to_owned(), LARGER_BUDGET),
                     Ended::Whole => (
                         format!("nothing stayed of the last {} requests", sampled.n_empty),
                         "the answers are in `answers` of the cache, to be looked at: another model may do better, or a larger `--answer-tokens`",
@@ -204,6 +199,7 @@ impl Sampling<'_> {
                 };
                 return Err(Error::SampledShort {
                     wanted: n_rows,
+                    what: "pairs",
                     kept: sampled.kept.len() as u64,
                     why,
                     counts,
@@ -213,48 +209,12 @@ impl Sampling<'_> {
         }
         Ok(sampled)
     }
-
-    /// Asks some requests of a round; what came of them, by their place.
-    async fn ask(
-        &self,
-        plan: Range<u64>,
-        shown: &[Pair],
-        n_kept: u64,
-        n_rows: u64,
-    ) -> Result<(BTreeMap<u64, Outcome>, Ended)> {
-        let requests = plan.map(|ordinal| {
-            let request = Request {
-                model: self.llm.model.clone(),
-                messages: messages(self.seed, ordinal, shown),
-                max_tokens: self.llm.answer_tokens,
-                temperature: self.llm.temperature,
-                // Servers read it as a signed number.
-                seed: self.seed.wrapping_add(ordinal) & i64::MAX as u64,
-            };
-            (ordinal, request)
-        });
-        let mut answers = BTreeMap::new();
-        let ended = self
-            .client
-            .ask(requests, |ordinal, outcome| {
-                answers.insert(ordinal, outcome);
-                (self.progress)(Progress::Asking {
-                    asked: self.client.asked(),
-                    kept: n_kept,
-                    wanted: n_rows,
-                });
-                Ok(())
-            })
-            .await?;
-        Ok((answers, ended))
-    }
 }
 
 impl Sampled {
     /// Takes of the answers, in the order of their requests, what stays.
     fn take(&mut self, answers: BTreeMap<u64, Outcome>, filter: &mut Filter, n_missing: u64) {
         let n_requests = answers.len() as u64;
-        self.n_requests += n_requests;
         let mut found = Vec::new();
         for outcome in answers.into_values() {
             match outcome {
@@ -306,25 +266,9 @@ impl Sampled {
         *self.gone.entry(why).or_default() += 1;
     }
 
-    /// What came of it, in a line.
-    fn counts(&self, before: Asked, asked: Asked) -> String {
-        let mut text = format!("{} requests", self.n_requests);
-        if asked.known > before.known {
-            text.push_str(&format!(
-                " ({} answered earlier)",
-                asked.known - before.known
-            ));
-        }
-        text.push_str(&format!(", {} tokens", asked.tokens - before.tokens));
-        if asked.microdollars > before.microdollars {
-            let dollars = (asked.microdollars - before.microdollars) as f64 / 1e6;
-            text.push_str(&format!(", {dollars:.2} USD"));
-        }
-        text.push_str(&format!(
-            "; {} pairs, {} kept",
-            self.n_pairs,
-            self.kept.len()
-        ));
+    /// What came of it, in a line, beside what was spent.
+    fn counts(&self, spent: &str) -> String {
+        let mut text = format!("{spent}; {} pairs, {} kept", self.n_pairs, self.kept.len());
         for (why, n) in &self.gone {
             text.push_str(&format!(", {n} × {why}"));
         }

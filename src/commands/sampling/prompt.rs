@@ -7,8 +7,6 @@ use rand::seq::IndexedRandom;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::llm::{Message, Role};
-
 use super::parse::{Pair, pairs};
 
 /// Pairs that a request asks for.
@@ -44,8 +42,8 @@ pub(super) fn is_example(pair: &Pair) -> bool {
     n_chars.iter().sum::<usize>() <= MAX_EXAMPLE_CHARS
 }
 
-/// The conversation of the request at this place of the plan. `known` are pairs it may show.
-pub(super) fn messages(seed: u64, ordinal: u64, known: &[Pair]) -> Vec<Message> {
+/// The message of the request at this place of the plan. `known` are pairs it may show.
+pub(super) fn message(seed: u64, ordinal: u64, known: &[Pair]) -> String {
     let key = blake3::Hasher::new_derive_key("delia sampling v1")
         .update(&seed.to_le_bytes())
         .update(&ordinal.to_le_bytes())
@@ -65,7 +63,7 @@ pub(super) fn messages(seed: u64, ordinal: u64, known: &[Pair]) -> Vec<Message> 
         .into_iter()
         .map(|pair| format!("{}\n", pair.to_json()))
         .collect();
-    let content = format!(
+    format!(
         "Write {PAIRS_PER_REQUEST} training samples for an assistant: instructions as different people would give them, each with \
          the answer that an expert would give. They show the shape, not what to write about:\n\n{examples}\n\
          Write about these, one sample each:\n\n{subjects}\n\
@@ -73,11 +71,7 @@ pub(super) fn messages(seed: u64, ordinal: u64, known: &[Pair]) -> Vec<Message> 
          instruction says it all. Every sample stands on its own, says all that is needed, and has one right answer or a good one. \
          Begin no two instructions alike.\n\n\
          Answer with a JSON array of objects with the keys \"instruction\", \"input\" and \"output\", and nothing else."
-    );
-    vec![Message {
-        role: Role::User,
-        content,
-    }]
+    )
 }
 
 #[cfg(test)]
@@ -88,7 +82,7 @@ mod tests {
 
     #[test]
     fn requests_differ_and_are_the_same_again() {
-        let text = |seed, ordinal| messages(seed, ordinal, &[])[0].content.clone();
+        let text = |seed, ordinal| message(seed, ordinal, &[]);
         let texts: HashSet<String> = (0..500).map(|ordinal| text(0, ordinal)).collect();
         assert_eq!(texts.len(), 500);
         assert_eq!(text(0, 3), text(0, 3));
@@ -103,7 +97,7 @@ mod tests {
             input: String::new(),
             output: "line\nbreak".to_owned(),
         };
-        let text = &messages(0, 0, std::slice::from_ref(&known))[0].content;
+        let text = &message(0, 0, std::slice::from_ref(&known));
         assert!(
             text.contains(r#""instruction":"Name a \"rare\" thing""#),
             "{text}"

@@ -1,0 +1,312 @@
+//! Rewords instructions by rules, in many directions: what is asked for stays the same, how it is said does not.
+//!
+//! ```text
+//!   instruction
+//!     │ english      its sentences, and which of them are requests
+//!     │ directions   `data/directions.toml`; one after the other, as often as their weights say
+//!     │ edits        other words, a list, a slip of the pen
+//!     │ forms        "Could you …?", "Your task is to …"
+//!     ▼ check        nothing is lost, nothing is given away
+//!   wording
+//! ```
+//!
+//! *Anisotropic* (Zeng et al. 2024): directions are of different kinds and unequally strong, instead of one axis of paraphrases.
+
+mod check;
+mod directions;
+mod edits;
+mod english;
+mod forms;
+
+use std::collections::HashSet;
+
+use rand::seq::IndexedRandom;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use check::Check;
+use english::{Sentence, is_english, sentences};
+
+pub use directions::Direction;
+pub(crate) use english::{FUNCTION_WORDS, REQUESTS};
+
+/// Draws in one direction before it is given up for this wording, and directions in a row that are given up before an
+/// instruction counts as used up. Chosen so that what is there is found, not tuned.
+const DRAWS: usize = 8;
+const DIRECTIONS_WITHOUT: usize = 64;
+
+/// The steps of this length, taken modulo 1 from any start, fall evenly: a Kronecker sequence of the golden ratio.
+const STEP: f64 = 0.618_033_988_749_894_9;
+
+/// An instruction to be reworded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Original {
+    /// The instruction, without white space around it.
+    pub text: String,
+    /// Whether what it is about stands elsewhere: in an input, or in another part of the prompt.
+    pub has_input: bool,
+    /// Keys of the responses, which no wording may name unless the instruction does.
+    pub keys: Vec<String>,
+}
+
+/// An instruction in other words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wording {
+    /// The name of the direction it was reworded in.
+    pub direction: &'static str,
+    /// The text.
+    pub text: String,
+}
+
+/// The wordings of one instruction: a sequence without end, until nothing new is found.
+#[derive(Debug)]
+pub struct Wordings<'a> {
+    sentences: Vec<Sentence<'a>>,
+    check: Check<'a>,
+    said: HashSet<String>,
+    /// The directions that may fit, with the sums of their weights so far.
+    directions: Vec<(&'static Direction, f64)>,
+    /// Where in the sum of all weights the first direction is looked for.
+    start: f64,
+    random: ChaCha8Rng,
+}
+
+impl<'a> Wordings<'a> {
+    /// The wordings that this seed brings.
+    pub fn new(original: &'a Original, special_tokens: &[String], seed: u64) -> Wordings<'a> {
+        let key = blake3::Hasher::new_derive_key("delia rewording v1")
+            .update(&seed.to_le_bytes())
+            .update(original.text.as_bytes())
+            .finalize();
+        let mut random = ChaCha8Rng::from_seed(*key.as_bytes());
+        let sentences = sentences(&original.text);
+        let is_english = is_english(&sentences);
+        let mut sum = 0.0;
+        let directions = directions::all()
+            .iter()
+            .filter(|direction| {
+                (direction.any_language || is_english)
+                    && (!direction.needs_input || original.has_input)
+            })
+            .map(|direction| {
+                sum += direction.weight;
+                (direction, sum)
+            });
+        Wordings {
+            directions: directions.collect(),
+            sentences,
+            check: Check::new(original, special_tokens),
+            said: HashSet::new(),
+            start: random.random(),
+            random,
+        }
+    }
+
+    /// The direction that the wording at this place of the sequence is to have: over any stretch each as often as its weight
+    /// says, to one or two.
+    pub fn direction(&self, place: u64) -> &'static Direction {
+        let total = self.directions.last().map_or(0.0, |(_, sum)| *sum);
+        let at = (self.start + place as f64 * STEP).fract() * total;
+        let nth = self.directions.partition_point(|(_, sum)| *sum <= at);
+        self.directions[nth.min(self.directions.len() - 1)].0
+    }
+
+    /// Takes a wording that a language model made.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn accept(&mut self, text: &str) -> Result<(), &'static str> {
+        self.check.is_about_it(text)?;
+        self.say(text)
+    }
+
+    /// Takes a wording that is one and was not there yet.
+    fn say(&mut self, text: &str) -> Result<(), &'static str> {
+        self.check.check(text)?;
+        match self.said.insert(text.to_owned()) {
+            true => Ok(()),
+            false => Err("a wording that is there already"),
+        }
+    }
+
+    /// A new wording in this direction.
+    pub fn draw(&mut self, direction: &'static Direction) -> Option<Wording> {
+        (0..DRAWS).find_map(|_| {
+            let text = self.put(direction)?;
+            self.say(&text).ok()?;
+            Some(Wording {
+                direction: &direction.name,
+                text,
+            })
+        })
+    }
+
+    /// Up to this many new wordings, from this place of the sequence on.
+    pub fn take(&mut self, first: u64, n: usize) -> Vec<Wording> {
+        let mut found = Vec::new();
+        let mut n_without = 0;
+        for place in first.. {
+            if found.len() == n || n_without == DIRECTIONS_WITHOUT {
+                break;
+            }
+            match self.draw(self.direction(place)) {
+                Some(wording) => {
+                    n_without = 0;
+                    found.push(wording);
+                }
+                None => n_without += 1,
+            }
+        }
+        found
+    }
+
+    /// The instruction in this direction, as chance has it; `None` where it does not fit.
+    fn put(&mut self, direction: &'static Direction) -> Option<String> {
+        let pick = |random: &mut ChaCha8Rng, of: &'static [String]| -> &'static str {
+            of.choose(random).map_or("", String::as_str)
+        };
+        let edit = pick(&mut self.random, &direction.edits);
+        let form = pick(&mut self.random, &direction.forms);
+        let before = pick(&mut self.random, &direction.before);
+        let after = pick(&mut self.random, &direction.after);
+        let edited;
+        let sentences = match edit {
+            "" => &self.sentences,
+            edit => {
+                edited = edits::edit(edit, &self.sentences, &self.check, &mut self.random)?;
+                &sentences(&edited)
+            }
+        };
+        let body = forms::fill(form, sentences)?;
+        forms::framed(before, body, after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn original(text: &str) -> Original {
+        Original {
+            text: text.to_owned(),
+            has_input: true,
+            keys: vec!["thought".to_owned(), "hallucination".to_owned()],
+        }
+    }
+
+    fn special() -> Vec<String> {
+        vec!["<sep>".to_owned()]
+    }
+
+    const JUDGE: &str = "Judge whether the answer to the question contains a hallucination: a claim that is false. \
+        Explain how you reach your verdict, then state it as yes or no. Follow the <sep> format.";
+
+    #[test]
+    fn one_instruction_has_hundreds_of_wordings_and_each_keeps_what_counts() {
+        let original = original(JUDGE);
+        let tokens = special();
+        let wordings = Wordings::new(&original, &tokens, 0).take(0, 500);
+        assert_eq!(wordings.len(), 500);
+        let texts: HashSet<&str> = wordings
+            .iter()
+            .map(|wording| wording.text.as_str())
+            .collect();
+        assert_eq!(texts.len(), 500);
+        for Wording { direction, text } in &wordings {
+            assert_eq!(text.matches("<sep>").count(), 1, "{text}");
+            assert!(
+                !text.contains("thought") && !text.contains(['{', '}']),
+                "{text}"
+            );
+            assert_ne!(text, JUDGE);
+            assert!(
+                !text.contains("  ") && text.trim() == text,
+                "{direction}: {text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn directions_come_as_often_as_their_weights_say() {
+        let original = original(JUDGE);
+        let tokens = special();
+        let wordings = Wordings::new(&original, &tokens, 3).take(0, 200);
+        let mut counts = BTreeMap::new();
+        for wording in &wordings {
+            *counts.entry(wording.direction).or_insert(0) += 1;
+        }
+        let total: f64 = directions::all()
+            .iter()
+            .map(|direction| direction.weight)
+            .sum();
+        for direction in directions::all() {
+            let due = 200.0 * direction.weight / total;
+            let found = f64::from(counts.get(direction.name.as_str()).copied().unwrap_or(0));
+            // Where nothing new is found in a direction another takes its place.
+            assert!(found <= due + 3.0, "{}: {found} of {due}", direction.name);
+        }
+        assert!(counts.len() >= 18, "{counts:?}");
+    }
+
+    #[test]
+    fn the_same_seed_says_the_same_and_a_longer_sequence_begins_with_the_shorter() {
+        let original = original("Translate the sentence into French.");
+        let take = |seed, n| Wordings::new(&original, &[], seed).take(0, n);
+        assert_eq!(take(1, 20), take(1, 40)[..20]);
+        assert_ne!(take(1, 20), take(2, 20));
+    }
+
+    #[test]
+    fn what_is_not_english_is_put_on_other_lines_at_the_most() {
+        let original = original(
+            "Übersetze den folgenden Satz ins Polnische. Antworte nur mit der Übersetzung.",
+        );
+        for Wording { direction, text } in Wordings::new(&original, &[], 0).take(0, 10) {
+            assert!(
+                ["bullets", "headed"].contains(&direction),
+                "{direction}: {text}"
+            );
+            assert!(
+                text.contains("Übersetze den folgenden Satz ins Polnische."),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_an_input_nothing_is_pointed_to() {
+        let mut original = original("Name three rivers that flow through Poland");
+        original.has_input = false;
+        for Wording { direction, text } in Wordings::new(&original, &[], 0).take(0, 100) {
+            assert!(
+                !["input-first", "typing-errors"].contains(&direction),
+                "{text}"
+            );
+            assert!(!text.contains("below"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_said_otherwise_of_nothing() {
+        let original = Original::default();
+        assert_eq!(Wordings::new(&original, &[], 0).take(0, 5), []);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_text_is_reworded_or_left_alone(text in "\\PC{0,80}( \\PC{0,40}[.?!:]){0,4}", seed in 0_u64..1_000) {
+            let original = original(text.trim());
+            let tokens = special();
+            for wording in Wordings::new(&original, &tokens, seed).take(0, 6) {
+                prop_assert_eq!(wording.text.matches(['{', '}']).count(), text.matches(['{', '}']).count());
+                prop_assert_eq!(wording.text.matches("<sep>").count(), text.matches("<sep>").count());
+            }
+        }
+    }
+}
