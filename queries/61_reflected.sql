@@ -27,8 +27,20 @@ WITH texts AS (
         input,
         firsts.output
     FROM reflected
-    RIGHT JOIN firsts ON firsts.source_idx = reflected.source_idx AND firsts.source_row = reflected.source_row
-    WHERE kind = 'task' AND (CAST($keep_original AS BOOLEAN) OR reflected.source_idx IS NULL)
+    JOIN firsts ON firsts.source_idx = reflected.source_idx AND firsts.source_row = reflected.source_row
+    WHERE CAST($keep_original AS BOOLEAN)
+    UNION ALL
+    SELECT
+        firsts.source_idx,
+        firsts.source_row,
+        0 AS variant,
+        CAST(NULL AS VARCHAR) AS direction,
+        instruction,
+        input,
+        output
+    FROM reflected
+    RIGHT ANTI JOIN firsts ON firsts.source_idx = reflected.source_idx AND firsts.source_row = reflected.source_row
+    WHERE kind = 'task'
 ),
 anchored AS (
     SELECT

@@ -478,10 +478,12 @@ pub enum Error {
     },
 
     /// A stop asked for by the user.
-    #[error("interrupted after {steps} steps")]
+    #[error("interrupted after {n_done} {what}")]
     Interrupted {
-        /// Steps made and saved.
-        steps: u64,
+        /// What was done and is kept: steps, requests.
+        n_done: u64,
+        /// What that counts.
+        what: &'static str,
     },
 
     /// A query of the pipeline that did not run to its end.

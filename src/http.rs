@@ -13,6 +13,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// What the TLS library says of a certificate that proves nothing.
+const BAD_CERTIFICATE: &str = "invalid peer certificate";
+
 /// No wait that a server asks for is longer: no clock can be set for ever.
 const MAX_ASKED: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -111,16 +114,37 @@ pub(crate) fn wait_after(n_failures: u32, asked: Option<Duration>) -> Duration {
     asked.map_or(backoff, |asked| asked.max(backoff))
 }
 
-/// What a connection that failed is reported as, and whether there never was one.
-pub(crate) fn connection_problem(error: &reqwest::Error) -> (String, bool) {
-    let problem = if error.is_timeout() {
-        "no answer in time".to_owned()
+/// How a connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broke {
+    /// There is one, with somebody who cannot prove who it is: it will not be otherwise the next time.
+    Untrusted,
+    /// There never was one.
+    Never,
+    /// On the way.
+    Midway,
+}
+
+/// What a connection that failed is reported as, and how it failed.
+pub(crate) fn connection_problem(error: &reqwest::Error) -> (String, Broke) {
+    let cause = root(error);
+    if error.is_timeout() {
+        let broke = if error.is_connect() {
+            Broke::Never
+        } else {
+            Broke::Midway
+        };
+        ("no answer in time".to_owned(), broke)
+    } else if cause.contains(BAD_CERTIFICATE) {
+        (
+            format!("the server is not trusted: {cause}"),
+            Broke::Untrusted,
+        )
     } else if error.is_connect() {
-        format!("no connection: {}", root(error))
+        (format!("no connection: {cause}"), Broke::Never)
     } else {
-        format!("the connection broke: {}", root(error))
-    };
-    (problem, error.is_connect())
+        (format!("the connection broke: {cause}"), Broke::Midway)
+    }
 }
 
 /// The cause behind all causes: those before it say that there is one.

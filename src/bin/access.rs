@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use delia::error::Error;
-use delia::llm::{Asking, DEFAULT_KEY_ENV};
+use delia::llm::{Asking, DEFAULT_KEY_ENV, Interrupt};
 use delia::sources::{Access, Token};
 use url::Url;
 
@@ -66,7 +66,7 @@ struct AskingFlags {
 
 impl AskingFlags {
     /// What they and the environment come to.
-    fn asking(&self, quiet: bool) -> Asking {
+    fn asking(&self, interrupt: Interrupt, quiet: bool) -> Asking {
         let usual = Asking::default();
         let key = env::var(&self.api_key_env).ok();
         let key = key.filter(|key| !key.trim().is_empty());
@@ -86,16 +86,32 @@ impl AskingFlags {
             timeout: (self.llm_timeout)
                 .map_or(usual.timeout, |seconds| Duration::from_secs(seconds.into())),
             retries: self.llm_retries.unwrap_or(usual.retries),
+            interrupt,
+        }
+    }
+}
+
+/// Ends when somebody presses Ctrl-C and what is on its way has come, which is paid for; a second Ctrl-C does not wait.
+pub(crate) async fn ctrl_c(interrupt: Interrupt) {
+    drop(tokio::signal::ctrl_c().await);
+    if interrupt.is_asking() {
+        eprintln!(
+            "waiting for answers on their way, which are paid for; Ctrl-C again gives them up"
+        );
+        interrupt.stop();
+        tokio::select! {
+            () = interrupt.idle() => {}
+            _ = tokio::signal::ctrl_c() => {}
         }
     }
 }
 
 impl AccessFlags {
-    /// What they and the environment come to.
+    /// What they and the environment come to. Requests end when `interrupt` says so.
     ///
     /// # Errors
     /// For a `--hub` that is no address.
-    pub(crate) fn access(&self, quiet: bool) -> Result<Access, Error> {
+    pub(crate) fn access(&self, interrupt: Interrupt, quiet: bool) -> Result<Access, Error> {
         let usual = Access::default();
         let of_environment = env::var("HF_ENDPOINT").ok().filter(|hub| !hub.is_empty());
         let hub = match self.hub.as_ref().or(of_environment.as_ref()) {
@@ -116,7 +132,7 @@ impl AccessFlags {
             hub,
             token: token.as_deref().and_then(Token::new),
             retries: self.retries.unwrap_or(usual.retries),
-            asking: self.asking.asking(quiet),
+            asking: self.asking.asking(interrupt, quiet),
             stdin: usual.stdin,
         })
     }

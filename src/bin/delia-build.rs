@@ -16,6 +16,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use delia::commands::build::{self, Permissions};
 use delia::commands::explain;
 use delia::config::{BuildConfig, BuildTable, MixFlags, Recipe};
+use delia::llm::Interrupt;
 use serde::Serialize;
 
 /// What Ctrl-C means for a build.
@@ -76,13 +77,21 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_arg_matches(&typed).unwrap_or_else(|error| error.exit());
     match arguments.flags.general.completions {
         Some(shell) => talk::complete::<Arguments>(shell),
-        None => engine::run(arguments.flags.general.threads(), INTERRUPTED, || {
-            build(arguments, typed)
-        }),
+        None => {
+            let (threads, interrupt) = (arguments.flags.general.threads(), Interrupt::default());
+            let ctrl_c = access::ctrl_c(interrupt.clone());
+            engine::run(threads, ctrl_c, INTERRUPTED, || {
+                build(arguments, typed, interrupt)
+            })
+        }
     }
 }
 
-async fn build(arguments: Arguments, typed: ArgMatches) -> anyhow::Result<()> {
+async fn build(
+    arguments: Arguments,
+    typed: ArgMatches,
+    interrupt: Interrupt,
+) -> anyhow::Result<()> {
     let mut recipe = arguments
         .recipe
         .as_deref()
@@ -102,7 +111,9 @@ async fn build(arguments: Arguments, typed: ArgMatches) -> anyhow::Result<()> {
     };
     let bar = build_progress::bar(arguments.flags.general.quiet);
     let engine = arguments.flags.engine();
-    let access = arguments.access.access(arguments.flags.general.quiet)?;
+    let access = arguments
+        .access
+        .access(interrupt, arguments.flags.general.quiet)?;
     let show = |progress| build_progress::show(&bar, &progress);
     if arguments.explain || arguments.dry_run {
         let scratch = tempfile::tempdir()?;

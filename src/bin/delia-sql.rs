@@ -83,9 +83,10 @@ fn main() -> ExitCode {
     }
     let threads = arguments.flags.general.threads();
     if arguments.is_conversation() {
-        engine::run_until(threads, std::future::pending(), "", || query(arguments))
+        engine::run(threads, std::future::pending(), "", || query(arguments))
     } else {
-        engine::run(threads, "interrupted", || query(arguments))
+        let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
+        engine::run(threads, ctrl_c, "interrupted", || query(arguments))
     }
 }
 

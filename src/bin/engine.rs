@@ -91,23 +91,10 @@ fn half_of_memory() -> usize {
     half.max(Engine::MIN_MEMORY_BYTES)
 }
 
-/// Runs a command to its end, or to Ctrl-C, and says how it ended.
+/// Runs a command to its end, or until `ctrl_c` is done, and says how it ended. For a command that hears Ctrl-C itself it never is.
 ///
 /// The command has a thread of its own: however long it computes without a pause, Ctrl-C is heard.
 pub(crate) fn run<F>(
-    threads: usize,
-    interrupted: &str,
-    command: impl FnOnce() -> F + Send + 'static,
-) -> ExitCode
-where
-    F: Future<Output = anyhow::Result<()>>,
-{
-    let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
-    run_until(threads, ctrl_c, interrupted, command)
-}
-
-/// Runs a command to its end, or until `ctrl_c` is done: never, for a command that hears Ctrl-C itself.
-pub(crate) fn run_until<F>(
     threads: usize,
     ctrl_c: impl Future<Output = ()>,
     interrupted: &str,

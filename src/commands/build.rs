@@ -123,9 +123,7 @@ async fn write(
     if let Some(model) = model {
         // Nothing is paid for that has no place to go.
         folder.holds_a_build()?;
-        folder.make_stages()?;
-        let scratch = folder.stages();
-        notes = sampling::fill(config, sources, model, engine, access, &scratch, progress).await?;
+        notes = sampling::fill(config, sources, model, engine, access, progress).await?;
     }
     let tokens = Tokens::open(config, permissions.accept_changed)?;
     let mut recipe = config.freeze(sources::freeze(sources, out));

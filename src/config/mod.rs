@@ -478,5 +478,37 @@ pub struct ResolvedEntries {
 }
 
 /// Names and texts of the recipes that come with the crate.
-pub const BUNDLED_RECIPES: &[(&str, &str)] =
-    &[("delia", include_str!("../../data/recipes/delia.toml"))];
+pub const BUNDLED_RECIPES: &[(&str, &str)] = &[
+    ("delia", include_str!("../../data/recipes/delia.toml")),
+    ("common", include_str!("../../data/recipes/common.toml")),
+    (
+        "without-diverse",
+        include_str!("../../data/recipes/without-diverse.toml"),
+    ),
+    (
+        "without-reword",
+        include_str!("../../data/recipes/without-reword.toml"),
+    ),
+    (
+        "without-both",
+        include_str!("../../data/recipes/without-both.toml"),
+    ),
+    (
+        "diverse-only",
+        include_str!("../../data/recipes/diverse-only.toml"),
+    ),
+    (
+        "fact-based",
+        include_str!("../../data/recipes/fact-based.toml"),
+    ),
+    ("dmt", include_str!("../../data/recipes/dmt.toml")),
+    ("tell", include_str!("../../data/recipes/tell.toml")),
+    (
+        "self-guide",
+        include_str!("../../data/recipes/self-guide.toml"),
+    ),
+    (
+        "reflection",
+        include_str!("../../data/recipes/reflection.toml"),
+    ),
+];

@@ -279,7 +279,9 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub map: Vec<ColumnMap>,
 
-    /// Task samples: files, patterns, addresses or `bundled:NAME` [default: bundled:formatted_text]
+    /// Task samples: files, patterns, addresses, `bundled:NAME` or `llm:ROWS` [default: bundled:formatted_text]
+    ///
+    /// `llm:ROWS` asks a language model for so many more like those of the other sources.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub task: Vec<SourceEntry>,
@@ -362,13 +364,13 @@ impl BuildTable {
             || flags.temperature.is_some()
             || flags.answer_tokens.is_some()
             || flags.seed.is_some();
-        let mut written = self.diverse;
-        for entry in written
-            .iter_mut()
-            .filter(|entry| asks_anew && entry.is_sampled())
-        {
-            entry.blake3 = None;
-        }
+        let anew = |mut written: Vec<SourceEntry>| {
+            let sampled = written.iter_mut().filter(|entry| entry.is_sampled());
+            sampled
+                .filter(|_| asks_anew)
+                .for_each(|entry| entry.blake3 = None);
+            written
+        };
         BuildTable {
             // A ratio in the one unit replaces that in the other.
             ratio: flags
@@ -415,8 +417,8 @@ impl BuildTable {
             budget_usd: flags.budget_usd.or(self.budget_usd),
             usd_per_mtok: flags.usd_per_mtok.or(self.usd_per_mtok),
             map: list(flags.map, self.map),
-            task: list(flags.task, self.task),
-            diverse: list(flags.diverse, written),
+            task: list(flags.task, anew(self.task)),
+            diverse: list(flags.diverse, anew(self.diverse)),
             held_out: list(flags.held_out, self.held_out),
             eval: list(flags.eval, self.eval),
         }

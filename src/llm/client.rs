@@ -10,12 +10,13 @@ use reqwest::Url;
 use tokio::sync::watch;
 
 use crate::config::Caps;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{self, Token};
 
 use super::answer::{Outcome, Usage};
 use super::budget::{Budget, SetAside};
 use super::exchange::{Endpoint, Failure};
+use super::interrupt::Interrupt;
 use super::journal::{Journal, Kept};
 use super::pace::Pace;
 use super::request::{Key, Request, key};
@@ -43,6 +44,8 @@ pub struct Asking {
     pub timeout: Duration,
     /// How often a request is repeated.
     pub retries: u32,
+    /// Ends it from outside.
+    pub interrupt: Interrupt,
 }
 
 impl Default for Asking {
@@ -55,6 +58,7 @@ impl Default for Asking {
             tokens_per_minute: None,
             timeout: Duration::from_secs(120),
             retries: 8,
+            interrupt: Interrupt::default(),
         }
     }
 }
@@ -89,6 +93,7 @@ pub struct Client {
     endpoint: Endpoint,
     concurrency: usize,
     retries: u32,
+    interrupt: Interrupt,
     journal: Journal,
     pace: Pace,
     budget: Budget,
@@ -121,6 +126,7 @@ impl Client {
             endpoint,
             concurrency,
             retries: asking.retries,
+            interrupt: asking.interrupt,
             journal: Journal::open(&folder.join("answers").join(file))?,
             pace: Pace::new(
                 concurrency,
@@ -137,10 +143,11 @@ impl Client {
 
     /// Asks each of these once, and hands over what came of it, in the order in which it came: each with its place in the plan.
     ///
-    /// When something fails, nothing more is sent, and what is on its way is waited for: what is paid for is kept.
+    /// When something fails or somebody interrupts it, nothing more is sent, and what is on its way is waited for: what is paid
+    /// for is kept.
     ///
     /// # Errors
-    /// When the server answers no request, or an answer cannot be kept; also what `receive` returns.
+    /// When the server answers no request, or an answer cannot be kept; [`Error::Interrupted`]; also what `receive` returns.
     pub async fn ask(
         &self,
         plan: impl IntoIterator<Item = (u64, Request)>,
@@ -165,9 +172,26 @@ impl Client {
                 (ordinal, went)
             })
             .buffer_unordered(self.concurrency);
+        let _on_the_way = self.interrupt.asking();
+        let mut interrupted = std::pin::pin!(self.interrupt.wanted());
         let mut ways = std::pin::pin!(ways);
         let mut failed = None;
-        while let Some((ordinal, went)) = ways.next().await {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = &mut interrupted, if failed.is_none() => {
+                    stop.send_replace(true);
+                    failed = Some(Error::Interrupted {
+                        n_done: self.n_done.load(Ordering::Relaxed),
+                        what: "requests",
+                    });
+                    continue;
+                }
+                next = ways.next() => next,
+            };
+            let Some((ordinal, went)) = next else {
+                break;
+            };
             let received = match went {
                 Ok(Went::There(outcome)) => {
                     self.n_done.fetch_add(1, Ordering::Relaxed);

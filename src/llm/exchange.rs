@@ -7,7 +7,7 @@ use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 
 use crate::error::{Error, Result};
-use crate::http::{self, Refusal, Token};
+use crate::http::{self, Broke, Refusal, Token};
 
 use super::answer::{Answer, Unread};
 
@@ -51,6 +51,8 @@ pub(super) enum Failure {
 
 /// What to do about a server that fails again and again.
 const KEPT: &str = "repeating the command goes on here: answers that came are kept";
+const UNTRUSTED: &str =
+    "check the address in `--endpoint`; nothing was sent, and answers that came are kept";
 const UNREACHED: &str = "check `--endpoint` and the network; answers that came are kept";
 
 impl Endpoint {
@@ -103,14 +105,17 @@ impl Endpoint {
             hint: KEPT,
         };
         let broken = |error: &reqwest::Error| match http::connection_problem(error) {
-            (problem, true) => Failure::Passing {
+            (problem, Broke::Untrusted) => {
+                Failure::Final(self.error(problem, UNTRUSTED.to_owned()))
+            }
+            (problem, Broke::Never) => Failure::Passing {
                 problem,
                 wait: None,
                 is_too_much: false,
                 may_have_cost: false,
                 hint: UNREACHED,
             },
-            (problem, false) => passing(problem, true),
+            (problem, Broke::Midway) => passing(problem, true),
         };
         let sent = request.body(body.to_vec()).send().await;
         let mut response = sent.map_err(|error| broken(&error))?;

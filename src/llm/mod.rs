@@ -18,10 +18,12 @@ mod answer;
 mod budget;
 mod client;
 mod exchange;
+mod interrupt;
 mod journal;
 mod pace;
 mod request;
 
 pub use answer::{Answer, Outcome, Usage};
 pub use client::{Asked, Asking, Client, DEFAULT_KEY_ENV, Ended};
+pub use interrupt::Interrupt;
 pub use request::{Message, Request, Role};

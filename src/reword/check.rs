@@ -100,8 +100,9 @@ impl<'a> Check<'a> {
         let n_chars = wording.chars().count();
         let broken = |is_broken: bool, why| if is_broken { Err(why) } else { Ok(()) };
         broken(wording.trim().is_empty(), "empty")?;
-        let is_same =
-            wording.split_whitespace().eq(self.text.split_whitespace()) && !wording.contains('\n');
+        let n_lines = |text: &str| text.matches('\n').count();
+        let is_same = n_lines(wording) <= n_lines(self.text)
+            && wording.split_whitespace().eq(self.text.split_whitespace());
         broken(is_same, "the same words")?;
         let (least, most) = (self.n_chars / 2, 3 * self.n_chars + SPARE_CHARS);
         broken(
@@ -231,6 +232,10 @@ mod tests {
             has_input: true,
             keys: vec!["thought".to_owned(), "go".to_owned()],
         };
+        let lines = Original {
+            text: "Do it.\nNow.".to_owned(),
+            ..Original::default()
+        };
         let tokens = ["<sep>".to_owned()];
         let check = Check::new(&original, &tokens);
         let found = |text: &str| check.check(text);
@@ -256,6 +261,10 @@ mod tests {
         }
         assert_eq!(found(&format!("{good} So be thoughtful.")), Ok(()));
         assert_eq!(found(&original.text), Err("the same words"));
+        assert_eq!(
+            Check::new(&lines, &[]).check(&lines.text),
+            Err("the same words")
+        );
         assert_eq!(found(""), Err("empty"));
         assert_eq!(found(&good.repeat(9)), Err("too long or too short"));
     }

@@ -18,6 +18,10 @@ const SETS: &[(&str, &str)] = &[
         "formatted_text_dev",
         include_str!("../../data/task/formatted_text_dev.jsonl"),
     ),
+    (
+        "formatted_text_facts",
+        include_str!("../../data/task/formatted_text_facts.jsonl"),
+    ),
 ];
 
 /// The JSON Lines of a bundled set.

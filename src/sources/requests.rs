@@ -6,7 +6,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use crate::error::{Error, Result};
-use crate::http::{self, Refusal};
+use crate::http::{self, Broke, Refusal};
 
 use super::access::{Access, Download};
 
@@ -181,11 +181,11 @@ pub(super) async fn send(
 
 /// The failure of a connection.
 pub(super) fn broken(error: &reqwest::Error, progressed: bool) -> Failure {
-    let (problem, never_connected) = http::connection_problem(error);
+    let (problem, broke) = http::connection_problem(error);
     Failure::Passing {
         problem,
         wait: None,
         progressed,
-        never_connected,
+        never_connected: broke != Broke::Midway,
     }
 }

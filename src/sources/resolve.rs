@@ -101,11 +101,11 @@ async fn resolve_entry(
             Ok(vec![source])
         }
         SourceSpec::Llm { rows } => {
-            if kind != Kind::Diverse {
+            if !matches!(kind, Kind::Diverse | Kind::Task) {
                 return Err(Error::Setting {
                     key: "llm",
                     problem: format!("`{}` is given as {} samples", entry.path, kind.name()),
-                    hint: "a language model is sampled for `--diverse`".to_owned(),
+                    hint: "a language model is sampled for `--diverse`, and for `--task` beside samples to show it".to_owned(),
                 });
             }
             let known = entry.blake3.as_deref();

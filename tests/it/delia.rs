@@ -126,6 +126,7 @@ pub(crate) struct Row {
     pub(crate) source: String,
     pub(crate) source_row: u64,
     pub(crate) task_row: Option<u64>,
+    pub(crate) direction: Option<String>,
     pub(crate) repeat: u32,
     pub(crate) instruction: String,
     pub(crate) input: String,
@@ -182,6 +183,12 @@ fn rows(shard: &Path) -> Vec<Row> {
                     .iter()
                     .nth(row)
                     .flatten(),
+                direction: batch["direction"]
+                    .as_string::<i32>()
+                    .iter()
+                    .nth(row)
+                    .flatten()
+                    .map(str::to_owned),
                 repeat: batch["repeat"].as_primitive::<UInt32Type>().value(row),
                 instruction,
                 input,

@@ -22,6 +22,8 @@ mod diversity;
 mod encodings;
 /// `--explain` and `--dry-run`.
 mod explain;
+/// A language model that misbehaves on command.
+mod fake_model;
 /// `delia-fit`.
 mod fit;
 /// What happens when something is in the folder already.
@@ -30,6 +32,7 @@ mod folders;
 mod golden_models;
 /// Rooms import only from rooms above them.
 mod layering;
+/// The client for language models.
 mod llm;
 /// Weights, caps, passes and the diverse selection.
 mod mix;
@@ -47,16 +50,22 @@ mod ratio_tokens;
 mod readme;
 /// Real datasets, where `DELIA_REAL_DATA` names their folder.
 mod real_data;
+/// The recipes that come with the program.
+mod recipes;
 /// Sources from the network and from standard input.
 mod remote;
 /// The ready-made reports of `delia-sql`, and its page.
 mod report;
 /// A fit that is stopped and goes on, and what its folder keeps when it fails.
 mod resume;
+/// Task instructions in other words: by rules and by a language model.
+mod rewording;
 /// Near-duplicates by ROUGE-L, beside Google's rouge_score.
 mod rouge_l;
 /// The same recipe gives the same bytes, however it is run.
 mod same_bytes;
+/// Samples from a language model.
+mod sampling;
 /// A web server for tests.
 mod server;
 /// Every format, compression and column name a source may have.

@@ -38,7 +38,7 @@ fn finished(scratch: &Scratch, table: &str, out: &str) -> FitReport {
 
 fn stopped(scratch: &Scratch, table: &str, out: &str, stop_after: u64) {
     match run(scratch, table, out, Some(stop_after)) {
-        Err(Error::Interrupted { steps }) => assert_eq!(steps, stop_after),
+        Err(Error::Interrupted { n_done, .. }) => assert_eq!(n_done, stop_after),
         other => panic!("it should stop after step {stop_after}: {other:?}"),
     }
 }

@@ -97,7 +97,10 @@ where
                 self.save()?;
             }
             if stop {
-                return Err(Error::Interrupted { steps });
+                return Err(Error::Interrupted {
+                    n_done: steps,
+                    what: "steps",
+                });
             }
         }
         if self.progress.steps < plan.n_steps {

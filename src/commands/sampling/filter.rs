@@ -40,15 +40,18 @@ const REFUSALS: [&str; 14] = [
 pub(super) struct Filter {
     /// The prompts of those that stay, as the words that ROUGE-L counts.
     words: Vec<String>,
+    /// Whether inputs are compared, as in samples of one task, instead of whole prompts.
+    on_input: bool,
     ids: HashSet<[u8; 16]>,
     near: FirstCome<()>,
 }
 
 impl Filter {
     /// Nothing will be like these.
-    pub(super) fn new(known: &[Pair]) -> Filter {
+    pub(super) fn new(known: &[Pair], on_input: bool) -> Filter {
         let mut filter = Filter {
             words: Vec::new(),
+            on_input,
             ids: HashSet::new(),
             near: FirstCome::new(
                 JACCARD,
@@ -57,10 +60,9 @@ impl Filter {
             ),
         };
         for pair in known {
-            filter.words.push(rouge_words(&prompt(pair)));
-            filter
-                .near
-                .offer((), &shingles(&prompt(pair), SHINGLE), true);
+            let text = filter.compared(pair);
+            filter.words.push(rouge_words(&text));
+            filter.near.offer((), &shingles(&text, SHINGLE), true);
         }
         filter
     }
@@ -72,10 +74,8 @@ impl Filter {
         wanted: usize,
     ) -> Vec<Result<(), &'static str>> {
         let n_known = self.words.len();
-        let of_pairs: Vec<_> = pairs
-            .iter()
-            .map(|pair| rouge_words(&prompt(pair)))
-            .collect();
+        let compared: Vec<_> = pairs.iter().map(|pair| self.compared(pair)).collect();
+        let of_pairs: Vec<_> = compared.iter().map(|text| rouge_words(text)).collect();
         let texts = Texts::new(self.words.iter().chain(&of_pairs));
         let mut index = Index::new(&texts, ROUGE_L);
         (0..n_known).for_each(|text| index.add(text));
@@ -99,7 +99,7 @@ impl Filter {
                 None if index.most_similar(n_known + nth).is_some() => Err("similar by ROUGE-L"),
                 None => match self
                     .near
-                    .offer((), &shingles(&prompt(pair), SHINGLE), false)
+                    .offer((), &shingles(&compared[nth], SHINGLE), false)
                 {
                     Some(_) => Err("a near-duplicate"),
                     None => Ok(()),
@@ -114,10 +114,14 @@ impl Filter {
         }
         decided
     }
-}
 
-fn prompt(pair: &Pair) -> String {
-    format!("{}\n{}", pair.instruction, pair.input)
+    /// What of a pair is compared.
+    fn compared(&self, pair: &Pair) -> String {
+        match self.on_input {
+            true => pair.input.clone(),
+            false => format!("{}\n{}", pair.instruction, pair.input),
+        }
+    }
 }
 
 fn unusable(pair: &Pair) -> Option<&'static str> {
@@ -156,7 +160,10 @@ mod tests {
 
     #[test]
     fn what_goes_says_why_and_what_stays_counts_for_the_next() {
-        let mut filter = Filter::new(&[pair("Translate the sentence into French please", "known")]);
+        let mut filter = Filter::new(
+            &[pair("Translate the sentence into French please", "known")],
+            false,
+        );
         let pairs = [
             pair(
                 "Name three rivers that flow through Poland",

@@ -1,4 +1,4 @@
-//! Diverse pairs from a language model (the set A of the paper): asked for in rounds, filtered in the order of the requests.
+//! Pairs from a language model, diverse ones (the set A of the paper) or more of the task: asked for in rounds, filtered in the order of the requests.
 //!
 //! What a round asks depends on what the rounds before it kept, and on nothing else: a repeated build asks the same, finds the
 //! answers where they were kept, and comes to the same rows, however many requests were on their way at a time.
@@ -6,6 +6,7 @@
 mod filter;
 mod parse;
 mod prompt;
+mod task;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,6 +28,7 @@ use super::stages::{Stages, each_batch};
 use filter::Filter;
 use parse::{Pair, pairs};
 use prompt::{PAIRS_PER_REQUEST, is_example, message};
+use task::{Form, ask_for_answer, ask_for_samples};
 
 /// Requests of a round. They show what was kept before the round, so that none has to wait for another.
 const REQUESTS_PER_ROUND: u64 = 256;
@@ -39,6 +41,9 @@ const MOST_EMPTY: u64 = 64;
 
 /// The places in the plan that a source may use.
 const REQUESTS_PER_SOURCE: u64 = 1 << 32;
+
+/// Those from which on the answers to samples of the task are asked for.
+const ANSWERS_FROM: u64 = 1 << 31;
 
 /// Pairs of other sources that requests may show, at the most, and rows that a generator gives to choose them from.
 const MAX_EXAMPLES: u64 = 512;
@@ -55,24 +60,52 @@ pub(super) async fn fill(
     model: &Model<'_>,
     engine: &Engine,
     access: &Access,
-    scratch: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<Vec<String>> {
     if sources.iter().all(|source| source.to_ask().is_none()) {
         return Ok(Vec::new());
     }
-    let known = examples(config, sources, engine, scratch, progress).await?;
-    let sampling = Sampling {
-        seed: config.seed,
-        model,
-        known: &known,
-    };
-    sampling.fill(sources, access).await
+    // The folder of the build may have to stay empty.
+    let scratch = access.cache_folder()?;
+    let mut notes = Vec::new();
+    for kind in [Kind::Task, Kind::Diverse] {
+        let is_to_ask = |source: &Source| source.kind == kind && source.to_ask().is_some();
+        if !sources.iter().any(is_to_ask) {
+            continue;
+        }
+        let mut known = examples(config, kind, sources, engine, scratch, progress).await?;
+        let form = match kind {
+            Kind::Task => Some(Form::of(&known, &config.special_tokens).ok_or_else(no_samples)?),
+            _ => None,
+        };
+        if form.is_none() {
+            known.retain(is_example);
+        }
+        let sampling = Sampling {
+            seed: config.seed,
+            kind,
+            model,
+            known: &known,
+            form,
+        };
+        notes.extend(sampling.fill(sources, access).await?);
+    }
+    Ok(notes)
 }
 
-/// Of the other diverse sources the pairs of the rarest kinds, the rarest first.
+fn no_samples() -> Error {
+    Error::Setting {
+        key: "llm",
+        problem: "samples of the task are to be asked for, and there are none to show".to_owned(),
+        hint: "`--task my_task.jsonl llm:100` asks for a hundred more like those of the file"
+            .to_owned(),
+    }
+}
+
+/// Of the other sources of this kind the pairs of the rarest kinds, the rarest first.
 async fn examples(
     config: &BuildConfig,
+    kind: Kind,
     sources: &[Source],
     engine: &Engine,
     scratch: &Path,
@@ -85,10 +118,10 @@ async fn examples(
         folder: folder.path().to_owned(),
     };
     let mut normalized = Vec::new();
-    let is_pool = |source: &&Source| source.kind == Kind::Diverse && !source.is_sampled();
+    let is_pool = |source: &&Source| source.kind == kind && !source.is_sampled();
     for (idx, source) in sources.iter().filter(is_pool).enumerate() {
         progress(Progress::Reading(source.name.clone()));
-        let query = queries::normalize(idx, Kind::Diverse, config.reading.repair_mojibake);
+        let query = queries::normalize(idx, kind, config.reading.repair_mojibake);
         let source = source.clone().with_default_rows(GENERATED_ROWS);
         let raw = RawTable::register(&session, source).map_err(lift(query.query.file()))?;
         let stage = stages.run(&query, &[&idx.to_string()]).await;
@@ -115,15 +148,17 @@ async fn examples(
         Ok(())
     })
     .await?;
-    found.retain(is_example);
     Ok(found)
 }
 
 /// How a source is sampled.
 struct Sampling<'a> {
     seed: u64,
+    kind: Kind,
     model: &'a Model<'a>,
     known: &'a [Pair],
+    /// What samples of the task look like, where these are asked for.
+    form: Option<Form>,
 }
 
 /// What was sampled so far.
@@ -131,6 +166,8 @@ struct Sampling<'a> {
 struct Sampled {
     kept: Vec<Pair>,
     n_pairs: u64,
+    /// Samples of the task whose answers were asked for.
+    n_asked: u64,
     /// Requests since something was kept.
     n_empty: u64,
     /// Why others went.
@@ -143,9 +180,11 @@ impl Sampling<'_> {
     /// Asks for the rows of every source that is to be asked for.
     async fn fill(&self, sources: &mut [Source], access: &Access) -> Result<Vec<String>> {
         let mut notes = Vec::new();
-        let mut filter = Filter::new(self.known);
+        let has_input = self.form.as_ref().is_some_and(|form| form.has_input);
+        let mut filter = Filter::new(self.known, has_input);
         let mut plan_start = 0;
-        for source in sources.iter_mut().filter(|source| source.is_sampled()) {
+        let of_kind = |source: &&mut Source| source.is_sampled() && source.kind == self.kind;
+        for source in sources.iter_mut().filter(of_kind) {
             if let Some(n_rows) = source.to_ask() {
                 let before = self.model.asked();
                 let sampled = self.run(n_rows, plan_start, &mut filter).await?;
@@ -167,7 +206,8 @@ impl Sampling<'_> {
             let n_into_round = (next - plan_start) % REQUESTS_PER_ROUND;
             if n_into_round == 0 {
                 let all = self.known.iter().chain(&sampled.kept);
-                shown = all.filter(|pair| is_example(pair)).cloned().collect();
+                let may_be_shown = |pair: &&Pair| self.form.is_some() || is_example(pair);
+                shown = all.filter(may_be_shown).cloned().collect();
             }
             let n_missing = n_rows - sampled.kept.len() as u64;
             let wanted = (n_missing * SPARE.0).div_ceil(SPARE.1 * PAIRS_PER_REQUEST as u64);
@@ -182,10 +222,22 @@ impl Sampling<'_> {
                 kept: sampled.kept.len() as u64,
                 wanted: n_rows,
             };
-            let messages = plan.map(|ordinal| (ordinal, message(self.seed, ordinal, &shown)));
+            let messages = plan.map(|ordinal| {
+                let message = match self.form {
+                    Some(_) => ask_for_samples(self.seed, ordinal, &shown),
+                    None => message(self.seed, ordinal, &shown),
+                };
+                (ordinal, message)
+            });
             // How many pairs of an answer stay is decided when those before it are here.
-            let (answers, ended) = self.model.ask(messages, goal, |_| false).await?;
-            sampled.take(answers, filter, n_missing);
+            let (answers, mut ended) = self.model.ask(messages, goal, |_| false).await?;
+            let n_requests = answers.len() as u64;
+            let mut new = sampled.take(answers, self.form.as_ref(), filter, n_missing);
+            if let (Some(form), Ended::Whole) = (&self.form, ended) {
+                let first = plan_start + ANSWERS_FROM + sampled.n_asked;
+                (new, ended) = self.answer(form, new, first, goal, &mut sampled).await?;
+            }
+            sampled.keep(new, n_requests);
             let is_short = (sampled.kept.len() as u64) < n_rows;
             let is_hopeless = sampled.n_empty >= MOST_EMPTY;
             if is_short && (ended == Ended::OverBudget || is_hopeless) {
@@ -209,12 +261,48 @@ impl Sampling<'_> {
         }
         Ok(sampled)
     }
+
+    /// Asks for the answers to new samples of the task, from this place of the plan on; those that look like samples stay.
+    async fn answer(
+        &self,
+        form: &Form,
+        new: Vec<Pair>,
+        first: u64,
+        goal: Goal,
+        sampled: &mut Sampled,
+    ) -> Result<(Vec<Pair>, Ended)> {
+        sampled.n_asked += new.len() as u64;
+        let messages = (first..).zip(&new).map(|(ordinal, pair)| {
+            let message = ask_for_answer(self.seed, ordinal, self.known, pair);
+            (ordinal, message)
+        });
+        let messages: Vec<_> = messages.collect();
+        let (mut answers, ended) = self.model.ask(messages, goal, |_| true).await?;
+        let mut answered = Vec::new();
+        for (ordinal, pair) in (first..).zip(new) {
+            let answer = match answers.remove(&ordinal) {
+                Some(Outcome::Answered(answer)) => form.answered(pair, &answer.text),
+                Some(Outcome::Refused(_)) => Err("a request refused"),
+                None => Err("no answer"),
+            };
+            match answer {
+                Ok(pair) => answered.push(pair),
+                Err(why) => sampled.count(why),
+            }
+        }
+        Ok((answered, ended))
+    }
 }
 
 impl Sampled {
-    /// Takes of the answers, in the order of their requests, what stays.
-    fn take(&mut self, answers: BTreeMap<u64, Outcome>, filter: &mut Filter, n_missing: u64) {
-        let n_requests = answers.len() as u64;
+    /// Of the answers, in the order of their requests, the pairs that pass the filter.
+    fn take(
+        &mut self,
+        answers: BTreeMap<u64, Outcome>,
+        form: Option<&Form>,
+        filter: &mut Filter,
+        n_missing: u64,
+    ) -> Vec<Pair> {
         let mut found = Vec::new();
         for outcome in answers.into_values() {
             match outcome {
@@ -229,27 +317,35 @@ impl Sampled {
                     }
                     for pair in pairs {
                         self.n_pairs += 1;
-                        match pair {
+                        let pair = pair.map_err(|why| why.0);
+                        match pair
+                            .and_then(|pair| form.map_or(Ok(pair.clone()), |form| form.asked(pair)))
+                        {
                             Ok(pair) => found.push(pair),
-                            Err(why) => self.count(why.0),
+                            Err(why) => self.count(why),
                         }
                     }
                 }
             }
         }
-        let n_before = self.kept.len();
+        let mut new = Vec::new();
         let decided = filter.decide(&found, usize::try_from(n_missing).unwrap_or(usize::MAX));
         for (pair, decided) in found.into_iter().zip(decided) {
             match decided {
-                Ok(()) => self.kept.push(pair),
+                Ok(()) => new.push(pair),
                 Err(why) => self.count(why),
             }
         }
-        self.n_empty = if self.kept.len() == n_before {
-            self.n_empty + n_requests
-        } else {
-            0
+        new
+    }
+
+    /// Keeps what came of so many requests.
+    fn keep(&mut self, new: Vec<Pair>, n_requests: u64) {
+        self.n_empty = match new.is_empty() {
+            true => self.n_empty + n_requests,
+            false => 0,
         };
+        self.kept.extend(new);
     }
 
     /// What stays, as lines of JSON.
