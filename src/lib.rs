@@ -6,8 +6,8 @@
 //!   files, bundled sets, procedural sampler, a language model (llm: asked over http, no answer paid for twice)
 //!      │ sources          records, each with its place
 //!      ▼
-//!   tables ─ queries      10 normalize → 20, 30 dedupe → 40 decontaminate → 45 hold out → 50 diversify → 70 interleave
-//!      │                  → 75 shards (DataFusion plans and runs queries/*.sql)
+//!   tables ─ queries      10 normalize → 20, 30 dedupe → 40 decontaminate → 45 hold out → 50 diversify → 60 reword
+//!      │                  → 70 interleave → 75 shards (DataFusion plans and runs queries/*.sql)
 //!      ▼
 //!   shards                00000.parquet …, plan and manifest beside them
 //!      │ loader           read in order, tokenised ahead, put into micro-batches

@@ -137,6 +137,8 @@ queries! {
     Build = "inspect/build.sql",
     /// Duplicates, with the rows that stand in their stead.
     Copies = "inspect/copies.sql",
+    /// In which directions the task is worded, to read.
+    DirectionsOfStream = "inspect/directions.sql",
     /// How diverse the stream is.
     DiversityOfStream = "inspect/diversity.sql",
     /// How diverse the draw is, to read.

@@ -198,11 +198,18 @@ impl Report {
                 ),
                 ("stages", "Stages", queries::plain(Query::MixStages)),
             ],
-            Report::Diversity => vec![(
-                "stream",
-                "The stream by kind and source",
-                queries::diversity_of_stream(choice.seed),
-            )],
+            Report::Diversity => vec![
+                (
+                    "stream",
+                    "The stream by kind and source",
+                    queries::diversity_of_stream(choice.seed),
+                ),
+                (
+                    "directions",
+                    "In which directions the task is worded",
+                    queries::plain(Query::DirectionsOfStream),
+                ),
+            ],
             Report::Samples => vec![(
                 "samples",
                 "Samples at random",

@@ -62,6 +62,7 @@ pub struct Wording {
 #[derive(Debug)]
 pub struct Wordings<'a> {
     sentences: Vec<Sentence<'a>>,
+    is_english: bool,
     check: Check<'a>,
     said: HashSet<String>,
     /// The directions that may fit, with the sums of their weights so far.
@@ -74,6 +75,20 @@ pub struct Wordings<'a> {
 impl<'a> Wordings<'a> {
     /// The wordings that this seed brings.
     pub fn new(original: &'a Original, special_tokens: &[String], seed: u64) -> Wordings<'a> {
+        Wordings::in_directions(original, special_tokens, seed, false)
+    }
+
+    /// The same for a language model, which knows more languages than the rules do.
+    pub fn for_model(original: &'a Original, special_tokens: &[String], seed: u64) -> Wordings<'a> {
+        Wordings::in_directions(original, special_tokens, seed, true)
+    }
+
+    fn in_directions(
+        original: &'a Original,
+        special_tokens: &[String],
+        seed: u64,
+        knows_languages: bool,
+    ) -> Wordings<'a> {
         let key = blake3::Hasher::new_derive_key("delia rewording v1")
             .update(&seed.to_le_bytes())
             .update(original.text.as_bytes())
@@ -85,7 +100,7 @@ impl<'a> Wordings<'a> {
         let directions = directions::all()
             .iter()
             .filter(|direction| {
-                (direction.any_language || is_english)
+                (direction.any_language || is_english || knows_languages)
                     && (!direction.needs_input || original.has_input)
             })
             .map(|direction| {
@@ -95,6 +110,7 @@ impl<'a> Wordings<'a> {
         Wordings {
             directions: directions.collect(),
             sentences,
+            is_english,
             check: Check::new(original, special_tokens),
             said: HashSet::new(),
             start: random.random(),
@@ -162,6 +178,9 @@ impl<'a> Wordings<'a> {
 
     /// The instruction in this direction, as chance has it; `None` where it does not fit.
     fn put(&mut self, direction: &'static Direction) -> Option<String> {
+        if !self.is_english && !direction.any_language {
+            return None;
+        }
         let pick = |random: &mut ChaCha8Rng, of: &'static [String]| -> &'static str {
             of.choose(random).map_or("", String::as_str)
         };
@@ -275,6 +294,25 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_model_is_given_all_directions_in_any_language() {
+        let original = original("Übersetze den folgenden Satz ins Polnische.");
+        let mut wordings = Wordings::for_model(&original, &[], 0);
+        let names: HashSet<&str> = (0..200)
+            .map(|place| wordings.direction(place).name.as_str())
+            .collect();
+        assert_eq!(names.len(), directions::all().len());
+        assert_eq!(
+            wordings.accept("Bitte den folgenden Satz ins Polnische übertragen!"),
+            Ok(())
+        );
+        // Our own forms are English all the same.
+        let polite = directions::all()
+            .iter()
+            .find(|direction| direction.name == "polite");
+        assert_eq!(wordings.draw(polite.expect("a direction")), None);
     }
 
     #[test]

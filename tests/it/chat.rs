@@ -8,7 +8,9 @@ use crate::delia::{Row, Scratch, source_of, stream};
 
 /// Builds from one task file and returns its rows in the order of the source.
 pub(crate) fn built_from(scratch: &Scratch, name: &str, more: &[&str]) -> Vec<Row> {
-    let arguments = ["--task", name, "--ratio", "0", "--out", "shards", "--force"];
+    let arguments = [
+        "--task", name, "--ratio", "0", "--reword", "off", "--out", "shards", "--force",
+    ];
     scratch.build(&[&arguments[..], more].concat()).ok();
     let mut rows = stream(&scratch.path().join("shards"));
     rows.sort_by_key(|row| row.source_row);

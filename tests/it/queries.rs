@@ -88,6 +88,7 @@ fn all_bound() -> Vec<Bound> {
         queries::diversity(0),
         queries::plain(Query::Build),
         queries::plain(Query::Copies),
+        queries::plain(Query::DirectionsOfStream),
         queries::diversity_of_stream(0),
         queries::diversity_of_draw(),
         queries::dropped_by_reason(),

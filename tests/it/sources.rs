@@ -73,7 +73,9 @@ fn parquet(large: bool) -> Vec<u8> {
 /// Builds from one task file and returns its rows in the order of the source.
 fn built_from(scratch: &Scratch, file: &str, more: &[&str]) -> Vec<Row> {
     let arguments = [
-        &["--task", file, "--ratio", "0", "--out", "shards", "--force"],
+        &[
+            "--task", file, "--ratio", "0", "--reword", "off", "--out", "shards", "--force",
+        ][..],
         more,
     ]
     .concat();

@@ -43,7 +43,7 @@ pub(super) async fn wordings(
         original, n_wanted, ..
     } in &wanted
     {
-        let wordings = Wordings::new(original, tokens, config.seed);
+        let wordings = Wordings::for_model(original, tokens, config.seed);
         for place in 0..*n_wanted as u64 {
             let message = message(original, wordings.direction(place), tokens);
             plan.push((ordinal(original, place), message));
@@ -67,7 +67,7 @@ pub(super) async fn wordings(
         n_wanted,
     } in &wanted
     {
-        let mut wordings = Wordings::new(original, tokens, config.seed);
+        let mut wordings = Wordings::for_model(original, tokens, config.seed);
         let mut of_instruction = Vec::new();
         for place in 0..*n_wanted as u64 {
             let direction = wordings.direction(place);

@@ -13,7 +13,11 @@ use super::parse::Pair;
 const ROUGE_L: f64 = 0.7 + 1e-9;
 /// And by Jaccard, which also sees words that are not of the letters a to z.
 const JACCARD: f64 = 0.8;
-const SHINGLE: Shingle = Shingle::Words(3);
+/// In pieces of so many words in a row, and of characters where words have no spaces between them.
+const WORDS: Shingle = Shingle::Words(3);
+const CHARACTERS: Shingle = Shingle::Characters(3);
+/// Longer words on average are none.
+const MAX_WORD_CHARS: usize = 16;
 
 /// Characters of a pair; more is a text that ran away.
 const MAX_CHARS: usize = 12_000;
@@ -62,7 +66,7 @@ impl Filter {
         for pair in known {
             let text = filter.compared(pair);
             filter.words.push(rouge_words(&text));
-            filter.near.offer((), &shingles(&text, SHINGLE), true);
+            filter.near.offer((), &pieces(&text), true);
         }
         filter
     }
@@ -97,10 +101,7 @@ impl Filter {
                 }
                 // Before the other, which notes what stays.
                 None if index.most_similar(n_known + nth).is_some() => Err("similar by ROUGE-L"),
-                None => match self
-                    .near
-                    .offer((), &shingles(&compared[nth], SHINGLE), false)
-                {
+                None => match self.near.offer((), &pieces(&compared[nth]), false) {
                     Some(_) => Err("a near-duplicate"),
                     None => Ok(()),
                 },
@@ -122,6 +123,13 @@ impl Filter {
             false => format!("{}\n{}", pair.instruction, pair.input),
         }
     }
+}
+
+/// A text as a set of pieces.
+fn pieces(text: &str) -> Vec<u64> {
+    let n_words = text.split_whitespace().count();
+    let has_spaces = text.chars().count() <= MAX_WORD_CHARS * n_words;
+    shingles(text, if has_spaces { WORDS } else { CHARACTERS })
 }
 
 fn unusable(pair: &Pair) -> Option<&'static str> {
@@ -185,9 +193,14 @@ mod tests {
             pair("Why is the sea salty?", "  "),
             pair("Назови три реки в Польше и две в Чехии", "a"),
             pair("Назови три реки в Польше и две в Чехии", "b"),
+            pair(
+                "请写一首关于春天的短诗，要求押韵，并且提到樱花和细雨。",
+                "a",
+            ),
+            pair("请写一首关于春天的短诗，要求押韵，并且提到樱花和细雨", "b"),
             pair("How do bees find their way home?", "By the sun."),
         ];
-        let decided = filter.decide(&pairs, 3);
+        let decided = filter.decide(&pairs, 4);
         assert_eq!(
             decided,
             [
@@ -200,11 +213,13 @@ mod tests {
                 Ok(()),
                 Err("a near-duplicate"),
                 Ok(()),
+                Err("a near-duplicate"),
+                Ok(()),
             ]
         );
         // The next round knows what stayed, and three are enough.
         let again = [pair("How do bees find their way home now?", "c")];
         assert_eq!(filter.decide(&again, 1), [Err("similar by ROUGE-L")]);
-        assert_eq!(filter.decide(&pairs[8..], 0), []);
+        assert_eq!(filter.decide(&pairs[10..], 0), []);
     }
 }
