@@ -372,6 +372,51 @@ mod tests {
         }
     }
 
+    /// The shape of an argument whose sentences are those of the text, whatever its kinds and people are called.
+    fn shape_of(text: &str) -> Option<&'static (&'static str, &'static str, bool, &'static str)> {
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split(|c: char| !c.is_alphanumeric() && c != '{' && c != '}');
+            words
+                .filter(|word| !word.is_empty())
+                .map(str::to_lowercase)
+                .collect()
+        };
+        let text = words(text);
+        ARGUMENTS.iter().find(|(premises, conclusion, ..)| {
+            // Each slot stands for one word, the same wherever it occurs and another than those of the other slots.
+            let (premises, conclusion) = (words(premises), words(conclusion));
+            let meaning = |at: usize, pattern: &[String], known: &[(String, String)]| {
+                let mut known = known.to_vec();
+                for (word, said) in pattern.iter().zip(text.get(at..at + pattern.len())?) {
+                    match known.iter().find(|(slot, _)| slot == word) {
+                        _ if !word.starts_with('{') && word == said => {}
+                        Some((_, meant)) if meant == said => {}
+                        None if word.starts_with('{') && known.iter().all(|(_, w)| w != said) => {
+                            known.push((word.clone(), said.clone()));
+                        }
+                        _ => return None,
+                    }
+                }
+                Some(known)
+            };
+            (0..text.len()).any(|start| {
+                let known = meaning(start, &premises, &[]);
+                known.is_some_and(|known| {
+                    (0..text.len()).any(|start| meaning(start, &conclusion, &known).is_some())
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn verdicts_are_those_of_the_shape_of_the_argument() {
+        for pair in draws(syllogism) {
+            let (_, _, follows, _) =
+                shape_of(&wording(&pair)).unwrap_or_else(|| panic!("{pair:?}"));
+            assert_eq!(pair.output.starts_with("Yes"), *follows, "{pair:?}");
+        }
+    }
+
     fn claim_holds(claim: &str) -> bool {
         let n = integers(claim);
         match claim {

@@ -408,4 +408,29 @@ mod tests {
             "one hundred and twenty thousand and seven"
         );
     }
+
+    #[test]
+    fn numbers_in_words_are_those_in_digits() {
+        for pair in draws(words) {
+            let digits = |text: &str| {
+                let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+                digits.parse::<u64>().ok()
+            };
+            let is_to_words = digits(&pair.instruction).is_some();
+            let (figure, spelled) = match is_to_words {
+                true => (digits(&pair.instruction), &pair.output),
+                false => (digits(&pair.output), &pair.instruction),
+            };
+            let is_of_number = |word: &&str| {
+                UNDER_TWENTY.contains(word)
+                    || TENS.contains(word)
+                    || ["hundred", "thousand", "and"].contains(word)
+            };
+            // The other words of a sentence are none of a number, but for the wish for one sentence.
+            let spelled = spelled.replace("one complete sentence", "");
+            let words: Vec<&str> = words_of(&spelled).filter(is_of_number).collect();
+            let number = Some(read_words(&words.join(" ")));
+            assert_eq!(number, figure, "{pair:?}");
+        }
+    }
 }

@@ -236,19 +236,26 @@ mod tests {
     }
 
     #[test]
-    fn formatted_records_hold_the_fields_their_shape_names() {
+    fn formatted_records_have_the_shape_described() {
         for pair in draws(format) {
-            let (shape, _) = SHAPES
-                .iter()
-                .find(|(shape, _)| pair.instruction.contains(shape))
-                .unwrap();
-            for field in shape
-                .split(|c: char| !c.is_alphabetic())
-                .filter(|word| FIELDS.contains(word))
-            {
-                let value = value(&pair, field).to_lowercase();
-                assert!(pair.output.to_lowercase().contains(&value), "{pair:?}");
-            }
+            let asks = |words: &str| pair.instruction.contains(words);
+            let [name, age, town, job] =
+                ["name", "age", "town", "job"].map(|field| value(&pair, field));
+            let expected = match () {
+                () if asks("separated by semicolons") => [name, town, job].join(";"),
+                () if asks("\"name (job), town\"") => format!("{name} ({job}), {town}"),
+                () if asks("\"town: name, age\"") => format!("{town}: {name}, {age}"),
+                () if asks("in capitals") => format!("{} - {job}", name.to_uppercase()),
+                () if asks("ampersand") => format!("name={name}&age={age}"),
+                () if asks("a slash between") => [job, town].join("/"),
+                () if asks("name, age, town, job") => [name, age, town, job].join(","),
+                () if asks("job, name, age") => [job, name, age].join(","),
+                () if asks("Markdown table row") => format!("| {name} | {job} | {town} |"),
+                () if asks("aged age") => format!("{name}, aged {age}, of {town}"),
+                () if asks("a colon and a space") => [name, age].join(": "),
+                () => format!("{name} is {age} and lives in {town}."),
+            };
+            assert_eq!(pair.output, expected, "{pair:?}");
         }
     }
 
