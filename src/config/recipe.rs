@@ -286,7 +286,11 @@ pub struct BuildTable {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub task: Vec<SourceEntry>,
 
-    /// Diverse samples: files, patterns, addresses, `procedural[:FAMILY,…][@ROWS]` or `llm:ROWS` [default: procedural]
+    /// Diverse samples: files, patterns, addresses, `procedural[:NAME,…][@ROWS]` or `llm:ROWS` [default: procedural]
+    ///
+    /// Names of the procedural sampler are groups (math, time, text, words, data, formats, logic), difficulties (easy, medium,
+    /// hard) and families, such as `weekday`: `procedural:math,text` draws from two groups, `procedural:math,hard` from what
+    /// is hard of one.
     ///
     /// `llm:ROWS` samples so many from a language model, see --endpoint.
     ///

@@ -31,12 +31,15 @@ pub enum SourceSpec {
         /// Pairs to sample.
         rows: u64,
     },
-    /// `procedural[:FAMILY,…][@ROWS]`: the procedural sampler, and `procedural-base…`: its prompts that are kept for base models.
+    /// `procedural[:NAME,…][@ROWS]`: the procedural sampler, and `procedural-base…`: its prompts that are kept for base models.
+    ///
+    /// A name is that of a family, of a group of families, or of a difficulty. Families and groups add up; difficulties
+    /// keep of these the families of such a difficulty.
     Procedural {
         /// Whether the rows are those no other build draws.
         is_for_base_model: bool,
-        /// Families to draw from; empty for all.
-        families: Vec<String>,
+        /// Families, groups and difficulties to draw from; empty for all families.
+        names: Vec<String>,
         /// Rows to generate; `None` for twice as many as the ratio asks for.
         rows: Option<u64>,
     },
@@ -77,12 +80,12 @@ impl SourceSpec {
         };
         let sampler = name.strip_prefix("procedural");
         let of_base_model = sampler.and_then(|rest| rest.strip_prefix("-base"));
-        let families = match of_base_model.or(sampler) {
+        let names = match of_base_model.or(sampler) {
             Some("") => Vec::new(),
             Some(rest) if rest.starts_with(':') => rest[1..]
                 .split(',')
                 .map(str::trim)
-                .filter(|family| !family.is_empty())
+                .filter(|name| !name.is_empty())
                 .map(str::to_owned)
                 .collect(),
             _ if is_address(text) => {
@@ -95,7 +98,7 @@ impl SourceSpec {
         let rows = rows.map(number).transpose()?;
         Ok(SourceSpec::Procedural {
             is_for_base_model: of_base_model.is_some(),
-            families,
+            names,
             rows,
         })
     }
@@ -327,9 +330,9 @@ mod tests {
 
     #[test]
     fn a_source_is_a_path_unless_it_says_otherwise() {
-        let procedural = |families: &[&str], rows| SourceSpec::Procedural {
+        let procedural = |names: &[&str], rows| SourceSpec::Procedural {
             is_for_base_model: false,
-            families: families.iter().map(|&f| f.to_owned()).collect(),
+            names: names.iter().map(|&name| name.to_owned()).collect(),
             rows,
         };
         assert_eq!(SourceSpec::parse("procedural"), Ok(procedural(&[], None)));
@@ -338,8 +341,8 @@ mod tests {
             Ok(procedural(&[], Some(10_000)))
         );
         assert_eq!(
-            SourceSpec::parse("procedural:dates,units@5"),
-            Ok(procedural(&["dates", "units"], Some(5)))
+            SourceSpec::parse("procedural:math,hard@5"),
+            Ok(procedural(&["math", "hard"], Some(5)))
         );
         assert_eq!(
             SourceSpec::parse("bundled:formatted_text"),

@@ -11,7 +11,7 @@ use super::access::{Access, Download};
 use super::columns::Columns;
 use super::elsewhere::{Elsewhere, SAMPLED};
 use super::names::{name_apart, stem};
-use super::procedural::{self, Sampler, UnknownFamily};
+use super::procedural::{BadSelection, Difficulty, FAMILIES, Group, Sampler};
 use super::{FileState, Origin, Source, bundled, hash};
 
 /// Finds every source a build names, in the order task, diverse, held out, eval, brings here what is
@@ -20,7 +20,7 @@ use super::{FileState, Origin, Source, bundled, hash};
 /// With `accept_changed` a file may differ from the hash its recipe entry holds.
 ///
 /// # Errors
-/// A missing, empty or twice named file, a pattern without match, an unknown bundled set or family, a changed file, a map
+/// A missing, empty or twice named file, a pattern without match, an unknown bundled set or family, a choice of families that is empty, a changed file, a map
 /// for a source that is not there, a source that cannot be fetched.
 pub async fn resolve(
     config: &BuildConfig,
@@ -143,7 +143,7 @@ async fn resolve_entry(
         }
         SourceSpec::Procedural {
             is_for_base_model,
-            families,
+            names,
             rows,
         } => {
             if rows.is_none() && matches!(kind, Kind::HeldOut | Kind::Eval) {
@@ -158,10 +158,10 @@ async fn resolve_entry(
                 });
             }
             let sampler = match is_for_base_model {
-                false => Sampler::new(config.seed, &families),
-                true => Sampler::for_base_model(config.seed, &families),
+                false => Sampler::new(config.seed, &names),
+                true => Sampler::for_base_model(config.seed, &names),
             };
-            let sampler = Arc::new(sampler.map_err(unknown_family)?);
+            let sampler = Arc::new(sampler.map_err(bad_selection)?);
             let origin = Origin::Procedural {
                 sampler,
                 n_rows: rows,
@@ -285,21 +285,72 @@ fn apply_maps(sources: &mut [Source], maps: &[ColumnMap]) -> Result<()> {
     Ok(())
 }
 
-fn unknown_family(unknown: UnknownFamily) -> Error {
-    let UnknownFamily { name, nearest } = unknown;
-    let all: Vec<_> = procedural::FAMILIES
-        .iter()
-        .map(|family| family.name)
-        .collect();
+fn bad_selection(bad: BadSelection) -> Error {
+    let (problem, hint) = match bad {
+        BadSelection::Unknown { name, nearest } => {
+            let suggestion = match nearest {
+                Some(nearest) => format!("did you mean `{nearest}`? "),
+                None => String::new(),
+            };
+            let groups = Group::ALL.map(Group::name).join(", ");
+            let difficulties = Difficulty::ALL.map(Difficulty::name).join(", ");
+            let families: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+            let families = families.join(", ");
+            (
+                format!(
+                    "the procedural sampler has no family `{name}`, and no group or difficulty of that name"
+                ),
+                format!(
+                    "{suggestion}the groups are {groups}; the difficulties are {difficulties}; the families are {families}"
+                ),
+            )
+        }
+        BadSelection::NoneLeft {
+            topics,
+            difficulties,
+            present,
+        } => {
+            let (topics, difficulties) = (topics.join(", "), difficulties.join(" or "));
+            (
+                format!("the procedural sampler has nothing {difficulties} in `{topics}`"),
+                format!("what is there is {}", present.join(" and ")),
+            )
+        }
+    };
     Error::Setting {
         key: "diverse",
-        problem: format!("the procedural sampler has no family `{name}`"),
-        hint: match nearest {
-            Some(nearest) => format!(
-                "did you mean `{nearest}`? The families are {}",
-                all.join(", ")
-            ),
-            None => format!("the families are {}", all.join(", ")),
-        },
+        problem,
+        hint,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_selection_of_families_says_what_there_is() {
+        let message = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let bad = Sampler::new(0, &names).expect_err("a bad selection");
+            match bad_selection(bad) {
+                Error::Setting { problem, hint, .. } => format!("{problem}\n{hint}"),
+                other => panic!("{other}"),
+            }
+        };
+        let unknown = message(&["text", "maths"]);
+        for part in [
+            "no family `maths`",
+            "did you mean `math`?",
+            "the groups are math, time",
+            "easy, medium, hard",
+            "weekday",
+        ] {
+            assert!(unknown.contains(part), "{unknown}");
+        }
+        assert_eq!(
+            message(&["words", "hard"]),
+            "the procedural sampler has nothing hard in `words`\nwhat is there is easy and medium"
+        );
     }
 }

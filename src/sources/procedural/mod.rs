@@ -4,21 +4,29 @@
 //! computes the answer. Nothing is written by hand per case and nothing is taken from a data set: the lexicons in
 //! `data/lexicon` and all phrasings are our own work.
 //!
-//! The sampler at the top draws a family for each row; the families are grouped by topic, a file each; at the bottom
-//! is what they share, from phrasing to plurals.
+//! The sampler at the top draws a family for each row, out of those that names select: families, their groups, and how
+//! difficult they are. `families` is the table of all. The families follow by topic, a file each; at the bottom is what
+//! they share, from phrasing to plurals, and from facts to the JSON and YAML they are written in.
 
 mod sampler;
+mod selection;
+
+mod families;
 
 mod clock;
+mod conversions;
 mod counting;
 mod dates;
 mod edits;
 mod expressions;
 mod factors;
 mod kinds;
+mod layouts;
 mod logic;
+mod measurements;
 mod money;
 mod numerals;
+mod objects;
 mod records;
 mod sequences;
 mod sets;
@@ -32,7 +40,10 @@ mod vocabulary;
 mod walks;
 
 mod calendar;
+mod documents;
 mod english;
+mod facts;
+mod keys;
 mod lexicon;
 mod people;
 mod phrasing;
@@ -42,7 +53,9 @@ mod working;
 #[cfg(test)]
 mod checking;
 
-pub use sampler::{Sampler, UnknownFamily};
+pub use families::{Difficulty, FAMILIES, Family, Group};
+pub use sampler::Sampler;
+pub use selection::BadSelection;
 
 /// The generator that families draw from: the same numbers on every machine.
 pub type Rng = rand_chacha::ChaCha8Rng;
@@ -56,291 +69,6 @@ pub struct Pair {
     pub input: String,
     /// The response, which is right.
     pub output: String,
-}
-
-/// A kind of question that can be drawn without end.
-#[derive(Debug)]
-pub struct Family {
-    /// The name a recipe selects it by.
-    pub name: &'static str,
-    /// What its pairs ask for, in a phrase.
-    pub about: &'static str,
-    /// Draws a pair.
-    pub sample: fn(&mut Rng) -> Pair,
-}
-
-/// Every family. The order is part of the stream: a new family changes which one each row draws.
-pub const FAMILIES: &[Family] = &[
-    family(
-        "arithmetic_expression",
-        "the value of an expression of two to four numbers",
-        expressions::expression,
-    ),
-    family(
-        "division_with_remainder",
-        "quotient and remainder",
-        expressions::division,
-    ),
-    family(
-        "fractions",
-        "sums, differences and products of two fractions, reduced",
-        expressions::fractions,
-    ),
-    family(
-        "story_one_step",
-        "word problems with one operation",
-        stories::one_step,
-    ),
-    family(
-        "story_two_steps",
-        "word problems with two operations",
-        stories::two_steps,
-    ),
-    family("percentage", "a percentage of a number", money::percentage),
-    family(
-        "price_change",
-        "a price that rises or falls by a percentage",
-        money::price_change,
-    ),
-    family(
-        "shopping_bill",
-        "the total of a purchase, or the change",
-        money::bill,
-    ),
-    family(
-        "unit_conversion",
-        "lengths, weights, volumes, durations and sizes in other units",
-        units::conversion,
-    ),
-    family(
-        "temperature",
-        "Celsius in Fahrenheit and back",
-        units::temperature,
-    ),
-    family(
-        "number_base",
-        "binary, octal and hexadecimal from and to decimal",
-        numerals::base,
-    ),
-    family(
-        "roman_numeral",
-        "Roman numerals from and to numbers",
-        numerals::roman,
-    ),
-    family(
-        "number_words",
-        "numbers in words and in digits",
-        numerals::words,
-    ),
-    family(
-        "prime",
-        "whether a number is prime, and why",
-        factors::prime,
-    ),
-    family(
-        "prime_factors",
-        "the prime factorisation of a number",
-        factors::factorisation,
-    ),
-    family(
-        "common_divisor_multiple",
-        "the greatest common divisor or least common multiple",
-        factors::common,
-    ),
-    family("divisors", "all divisors of a number", factors::divisors),
-    family(
-        "summary_statistic",
-        "largest, smallest, median, mean, range or sum of a list",
-        statistics::summary,
-    ),
-    family(
-        "number_comparison",
-        "the larger or smaller of two numbers that look alike",
-        statistics::comparison,
-    ),
-    family(
-        "number_sequence",
-        "the next number of a sequence",
-        sequences::numbers,
-    ),
-    family(
-        "letter_sequence",
-        "the next entry of an alphabet sequence",
-        sequences::letters,
-    ),
-    family(
-        "sort_numbers",
-        "numbers in ascending or descending order",
-        sorting::numbers,
-    ),
-    family(
-        "sort_words",
-        "words by the alphabet or by length",
-        sorting::words,
-    ),
-    family(
-        "count_letters",
-        "how often a letter occurs in a sentence",
-        counting::letters,
-    ),
-    family(
-        "count_words",
-        "the number of words of a text",
-        counting::words,
-    ),
-    family(
-        "count_matching",
-        "how many numbers of a list have a property",
-        counting::matching,
-    ),
-    family(
-        "letter_edit",
-        "a phrase edited letter by letter",
-        edits::letters,
-    ),
-    family("word_edit", "a sentence edited word by word", edits::words),
-    family(
-        "anagram",
-        "whether two strings have the same letters",
-        spelling::anagram,
-    ),
-    family(
-        "spell_out",
-        "a word taken apart into letters",
-        spelling::spell_out,
-    ),
-    family(
-        "letter_at",
-        "the letter at a place in a word",
-        spelling::letter_at,
-    ),
-    family(
-        "days_between",
-        "the number of days between two dates",
-        dates::days_between,
-    ),
-    family("weekday", "the day of the week of a date", dates::weekday),
-    family(
-        "add_days",
-        "the date some days before or after another",
-        dates::add_days,
-    ),
-    family(
-        "leap_year",
-        "whether a year is a leap year, and by which rule",
-        dates::leap_year,
-    ),
-    family(
-        "date_format",
-        "a date rewritten after a model",
-        dates::reformat,
-    ),
-    family("clock_add", "a time of day after a duration", clock::add),
-    family(
-        "clock_elapsed",
-        "the time between two times of day",
-        clock::elapsed,
-    ),
-    family(
-        "clock_notation",
-        "12-hour times in 24-hour notation and back",
-        clock::notation,
-    ),
-    family("duration_total", "the sum of three durations", clock::total),
-    family("table_lookup", "one cell of a table", tables::look_up),
-    family(
-        "table_extreme",
-        "the row with the highest or lowest number",
-        tables::extreme,
-    ),
-    family(
-        "table_filter",
-        "the rows whose number is above or below a limit",
-        tables::filter,
-    ),
-    family("table_column", "all cells of a column", tables::column),
-    family("table_total", "the sum of a column", tables::total),
-    family(
-        "record_field",
-        "one field of a key-value record",
-        records::read,
-    ),
-    family(
-        "record_format",
-        "a record written in a shape that is described",
-        records::format,
-    ),
-    family(
-        "record_profile",
-        "a record turned into a few sentences",
-        records::profile,
-    ),
-    family(
-        "classify_word",
-        "the kind of thing that a word names",
-        kinds::classify,
-    ),
-    family(
-        "odd_one_out",
-        "the word of another kind than the rest",
-        kinds::odd_one_out,
-    ),
-    family("group_words", "mixed words sorted by kind", kinds::group),
-    family(
-        "pick_out_words",
-        "the words of one kind among others",
-        kinds::pick_out,
-    ),
-    family("define_word", "what a word means", vocabulary::define),
-    family(
-        "find_word",
-        "the word that fits a definition",
-        vocabulary::name_it,
-    ),
-    family(
-        "opposites",
-        "opposites of a few words",
-        vocabulary::opposites,
-    ),
-    family(
-        "verb_forms",
-        "past tenses and participles",
-        vocabulary::verb_forms,
-    ),
-    family(
-        "ordering_puzzle",
-        "who is first or last, from clues about pairs",
-        logic::ordering,
-    ),
-    family(
-        "syllogism",
-        "whether a conclusion follows from two premises",
-        logic::syllogism,
-    ),
-    family(
-        "statement_truth",
-        "whether a statement made of two claims is true",
-        logic::truth,
-    ),
-    family(
-        "set_operation",
-        "union, intersection or difference of two lists",
-        sets::operation,
-    ),
-    family("grid_walk", "where a walk on a grid ends", walks::position),
-    family(
-        "compass_turns",
-        "which way somebody faces after a few turns",
-        walks::heading,
-    ),
-];
-
-const fn family(name: &'static str, about: &'static str, sample: fn(&mut Rng) -> Pair) -> Family {
-    Family {
-        name,
-        about,
-        sample,
-    }
 }
 
 #[cfg(test)]
@@ -393,24 +121,45 @@ mod tests {
             || pair.instruction.contains("separator")));
     }
 
+    /// Whether a name in braces is left of a template. No JSON has one, for its keys are quoted.
+    fn has_slot(text: &str) -> bool {
+        let after_braces = text.split('{').skip(1);
+        after_braces
+            .filter_map(|rest| rest.split_once('}'))
+            .any(|(name, _)| {
+                !name.is_empty() && name.chars().all(|c| c.is_alphabetic() || c == '_')
+            })
+    }
+
+    /// Beside each family stands a test that reads its questions anew and finds the answers in another way.
     #[test]
-    fn an_unknown_family_suggests_the_nearest_if_one_is_near() {
-        let unknown = |name: &str| Sampler::new(0, &[name.to_owned()]).err().unwrap();
-        assert_eq!(unknown("sort_number").nearest, Some("sort_numbers"));
-        assert_eq!(unknown("roman_numerals").nearest, Some("roman_numeral"));
-        assert_eq!(unknown("xyzzy").nearest, None);
-        assert_eq!(unknown("wekday").name, "wekday");
+    fn every_family_is_checked_in_its_file() {
+        let table = include_str!("families.rs");
+        let (_, table) = table.split_once("pub const FAMILIES").unwrap();
+        let (table, _) = table.split_once("\n];").unwrap();
+        let samples = table
+            .split([' ', ',', ')', '\n'])
+            .filter_map(|word| word.split_once("::"));
+        let samples: Vec<(&str, &str)> = samples.collect();
+        assert_eq!(samples.len(), FAMILIES.len());
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sources/procedural");
+        for (file, function) in samples {
+            let text = std::fs::read_to_string(folder.join(format!("{file}.rs"))).unwrap();
+            assert!(
+                text.contains(&format!("draws({function})")),
+                "nothing checks {file}::{function}"
+            );
+        }
     }
 
     #[test]
-    fn family_names_are_distinct_and_in_snake_case() {
-        let names: HashSet<&str> = FAMILIES.iter().map(|family| family.name).collect();
-        assert_eq!(names.len(), FAMILIES.len());
-        assert!(
-            names
-                .iter()
-                .all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
-        );
+    fn the_help_names_every_group_and_difficulty() {
+        let help = include_str!("../../config/recipe.rs").replace("\n    ///", "");
+        let groups = Group::ALL.map(Group::name).join(", ");
+        let difficulties = Difficulty::ALL.map(Difficulty::name).join(", ");
+        assert!(help.contains(&format!("groups ({groups})")));
+        assert!(help.contains(&format!("difficulties ({difficulties})")));
     }
 
     #[test]
@@ -424,12 +173,20 @@ mod tests {
                     !pair.instruction.trim().is_empty() && !pair.output.trim().is_empty(),
                     "{pair:?}"
                 );
+                assert!(!parts.iter().any(|text| has_slot(text)), "{pair:?}");
+                // Marks of special tokens and of templates have no place in a text; braces have, in JSON.
+                let has_braces = family.group == Group::Formats;
+                let forbidden = if has_braces { "<>" } else { "<>{}" };
+                let is_forbidden = |c: char| forbidden.contains(c);
                 assert!(
-                    parts
-                        .iter()
-                        .all(|text| !text.contains(['{', '}', '<', '>'])),
+                    !parts.iter().any(|text| text.contains(is_forbidden)),
                     "{pair:?}"
                 );
+                // The keys of the bundled task belong to it alone.
+                let is_of_task = |text: &&String| {
+                    has_braces && (text.contains("thought") || text.contains("hallucination"))
+                };
+                assert!(!parts.iter().any(is_of_task), "{pair:?}");
                 assert!(
                     parts.iter().all(|text| text.trim() == text.as_str()),
                     "{pair:?}"
@@ -475,7 +232,7 @@ mod tests {
         }
         assert_eq!(
             hasher.finalize().to_hex().as_str(),
-            "5631e388c55eb04fd2800fcba32f162e878eb2343c56f6fca4a5abe5421c653d"
+            "dad6c7da144dde315b356e42ae3e2b148d6681ffcc022f019d24ae94cb10bc98"
         );
     }
 }

@@ -120,11 +120,14 @@ impl Prompt {
     /// Adds a further wish after the question; an empty one changes nothing.
     pub(super) fn with_request(mut self, request: &str) -> Prompt {
         if !request.is_empty() {
-            // A question that ends in bare data is not a sentence to be continued on the same line.
-            let ends_sentence =
-                self.instruction.ends_with(['.', '?', '!']) && !self.instruction.contains('\n');
-            self.instruction
-                .push_str(if ends_sentence { " " } else { "\n" });
+            // A question that ends in bare data is not a sentence to be continued on the same line, and data that is set
+            // apart stays so.
+            let gap = match &self.instruction {
+                text if text.contains("\n\n") => "\n\n",
+                text if text.ends_with(['.', '?', '!']) && !text.contains('\n') => " ",
+                _ => "\n",
+            };
+            self.instruction.push_str(gap);
             self.instruction.push_str(request);
         }
         self

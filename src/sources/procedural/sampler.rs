@@ -9,10 +9,10 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::sample::sample_id;
 
-use super::{FAMILIES, Family, Pair, Rng};
+use super::{BadSelection, Family, Pair, Rng, selection::select};
 
 /// Pairs of builds.
-const BUILD_STREAM: &str = "delia procedural sampler: build stream v2";
+const BUILD_STREAM: &str = "delia procedural sampler: build stream v3";
 /// Pairs of base models.
 const BASE_MODEL_STREAM: &str = "delia procedural sampler: base model stream v1";
 
@@ -22,9 +22,6 @@ const PROMPTS_PER_RESERVED: u8 = 16;
 /// Pairs a family draws before another takes its place: a family with few prompts may have none of the kind wanted.
 const MAX_ATTEMPTS: u32 = 256;
 
-/// Names further from every family than this share of their length get no suggestion.
-const PLAUSIBLE_TYPO: f64 = 0.4;
-
 /// An endless stream of pairs, fixed by a seed and a choice of families.
 #[derive(Clone)]
 pub struct Sampler {
@@ -33,25 +30,23 @@ pub struct Sampler {
     families: Vec<&'static Family>,
 }
 
-/// A family was asked for by a name that no family has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownFamily {
-    /// The name as it was given.
-    pub name: String,
-    /// The family whose name is closest, if it is close enough to be meant.
-    pub nearest: Option<&'static str>,
-}
-
 impl Sampler {
-    /// The stream of this seed over the named families; no names means every family.
+    /// The stream of this seed over the families that are named, by themselves, by group or by difficulty; no names means
+    /// every family.
     ///
     /// Only the set of names matters, not their order or how often each is given.
-    pub fn new(seed: u64, names: &[String]) -> Result<Sampler, UnknownFamily> {
+    ///
+    /// # Errors
+    /// A name that is unknown, and names that leave no family.
+    pub fn new(seed: u64, names: &[String]) -> Result<Sampler, BadSelection> {
         Self::in_space(false, seed, names)
     }
 
     /// Like [`Sampler::new`], over the prompts that builds never draw: what a base model was trained or tested on is in no build.
-    pub fn for_base_model(seed: u64, names: &[String]) -> Result<Sampler, UnknownFamily> {
+    ///
+    /// # Errors
+    /// As [`Sampler::new`].
+    pub fn for_base_model(seed: u64, names: &[String]) -> Result<Sampler, BadSelection> {
         Self::in_space(true, seed, names)
     }
 
@@ -59,18 +54,8 @@ impl Sampler {
         is_for_base_model: bool,
         seed: u64,
         names: &[String],
-    ) -> Result<Sampler, UnknownFamily> {
-        if let Some(name) = names
-            .iter()
-            .find(|name| FAMILIES.iter().all(|family| family.name != **name))
-        {
-            return Err(UnknownFamily {
-                name: name.clone(),
-                nearest: nearest_family(name),
-            });
-        }
-        let chosen =
-            |family: &&Family| names.is_empty() || names.iter().any(|name| name == family.name);
+    ) -> Result<Sampler, BadSelection> {
+        let families = select(names)?;
         let context = if is_for_base_model {
             BASE_MODEL_STREAM
         } else {
@@ -79,7 +64,7 @@ impl Sampler {
         Ok(Sampler {
             key: blake3::derive_key(context, &seed.to_le_bytes()),
             is_for_base_model,
-            families: FAMILIES.iter().filter(chosen).collect(),
+            families,
         })
     }
 
@@ -115,13 +100,4 @@ impl fmt::Debug for Sampler {
             blake3::Hash::from(self.key).to_hex()
         )
     }
-}
-
-fn nearest_family(name: &str) -> Option<&'static str> {
-    let (distance, nearest) = FAMILIES
-        .iter()
-        .map(|family| (strsim::damerau_levenshtein(name, family.name), family.name))
-        .min()?;
-    let longer = name.chars().count().max(nearest.len());
-    (distance as f64 <= PLAUSIBLE_TYPO * longer as f64).then_some(nearest)
 }
