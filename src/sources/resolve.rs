@@ -288,9 +288,9 @@ fn apply_maps(sources: &mut [Source], maps: &[ColumnMap]) -> Result<()> {
 fn bad_selection(bad: BadSelection) -> Error {
     let (problem, hint) = match bad {
         BadSelection::Unknown { name, nearest } => {
-            let suggestion = match nearest {
-                Some(nearest) => format!("did you mean `{nearest}`? "),
-                None => String::new(),
+            let start = match nearest {
+                Some(nearest) => format!("did you mean `{nearest}`? The"),
+                None => "the".to_owned(),
             };
             let groups = Group::ALL.map(Group::name).join(", ");
             let difficulties = Difficulty::ALL.map(Difficulty::name).join(", ");
@@ -301,7 +301,7 @@ fn bad_selection(bad: BadSelection) -> Error {
                     "the procedural sampler has no family `{name}`, and no group or difficulty of that name"
                 ),
                 format!(
-                    "{suggestion}the groups are {groups}; the difficulties are {difficulties}; the families are {families}"
+                    "{start} groups are {groups}; the difficulties are {difficulties}; the families are {families}"
                 ),
             )
         }
@@ -342,7 +342,7 @@ mod tests {
         for part in [
             "no family `maths`",
             "did you mean `math`?",
-            "the groups are math, time",
+            "The groups are math, time",
             "easy, medium, hard",
             "weekday",
         ] {
