@@ -16,24 +16,22 @@ WITH instructions AS (
     SELECT 'stream' AS wording, source_idx, text_row, sample_id, instruction
     FROM tasks
 ),
-words AS (
-    SELECT wording, instruction, word_hashes(instruction) AS words
-    FROM instructions
-),
 runs AS (
     SELECT
         wording,
         count(*) AS n_rows,
-        count(DISTINCT instruction) AS n_instructions,
-        distinct_ngrams(words, CAST(1 AS BIGINT)) AS distinct_1,
-        distinct_ngrams(words, CAST(2 AS BIGINT)) AS distinct_2
-    FROM words
+        -- Hashes stand for the texts, which need not all be held.
+        count(DISTINCT sample_id(instruction, '', '')) AS n_instructions,
+        distinct_ngrams(word_hashes(instruction), CAST(1 AS BIGINT)) AS distinct_1,
+        distinct_ngrams(word_hashes(instruction), CAST(2 AS BIGINT)) AS distinct_2
+    FROM instructions
     GROUP BY wording
 ),
 ranked AS (
     SELECT
         wording,
-        instruction,
+        source_idx,
+        text_row,
         row_number() OVER (
             PARTITION BY wording
             ORDER BY
@@ -43,10 +41,18 @@ ranked AS (
         ) AS nth
     FROM instructions
 ),
-sets AS (
-    SELECT wording, nth, shingles(instruction, 'word:1') AS words
+chosen AS (
+    SELECT *
     FROM ranked
     WHERE nth <= CAST($n_compared AS BIGINT)
+),
+sets AS (
+    SELECT chosen.wording, nth, shingles(instruction, 'word:1') AS words
+    FROM chosen
+    JOIN instructions
+        ON instructions.wording = chosen.wording
+        AND instructions.source_idx = chosen.source_idx
+        AND instructions.text_row = chosen.text_row
 ),
 neighbours AS (
     SELECT wording, words, lead(words) OVER (PARTITION BY wording ORDER BY nth) AS next_words

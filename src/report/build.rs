@@ -9,7 +9,7 @@ use polars::frame::PivotColumnNaming;
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Unit;
+use crate::config::{Reword, Unit};
 use crate::sample::Kind;
 use crate::shards::{Manifest, SourceRows, Spread, StageEntry};
 
@@ -173,12 +173,16 @@ impl BuildReport {
             0 => String::new(),
             rest => format!(", and {rest} more"),
         };
+        let replaced: u64 = rewording.replaced.values().sum();
+        let by = match (rewording.method, replaced) {
+            (Reword::Llm, 1..) => format!("llm, {} of them by rules", grouped(replaced)),
+            (method, _) => method.name().to_owned(),
+        };
         writeln!(
             f,
-            "reword  {} of {} task rows, by {}, in {} directions: {}{rest}",
+            "reword  {} of {} task rows, by {by}, in {} directions: {}{rest}",
             grouped(reworded),
             grouped(all),
-            rewording.method.name(),
             directions.len(),
             shown.join(", "),
         )?;

@@ -38,6 +38,8 @@ pub(crate) fn with_shards() -> Scratch {
         "0",
         "--special-token",
         "<sep>",
+        "--reword",
+        "off",
     ];
     scratch.build(&build).ok();
     scratch

@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::delia::{Scratch, samples};
 
@@ -32,6 +32,8 @@ fn built() -> Scratch {
         "0.8",
         "--held-out-diverse",
         "0",
+        "--reword",
+        "off",
     ];
     scratch.build(&arguments).ok();
     scratch
@@ -149,6 +151,34 @@ fn lengths_are_those_of_the_texts() {
         .filter_map(|step| step["diverse_input"].as_u64())
         .sum();
     assert_eq!(total, 54);
+}
+
+#[test]
+fn the_directions_are_those_of_the_task() {
+    let scratch = Scratch::new();
+    scratch
+        .build(&["--ratio", "1", "--variants", "2", "--keep-original"])
+        .ok();
+    let found = report(&scratch, "diversity");
+    let directions = found["directions"].as_array().expect("a list");
+    let rows = |row: &Value| row["rows"].as_u64().expect("a count");
+    assert_eq!(directions.iter().map(rows).sum::<u64>(), 300);
+    let original = &directions[0];
+    assert_eq!(
+        [
+            &original["direction"],
+            &original["rows"],
+            &original["instructions"]
+        ],
+        [&json!("as it was"), &json!(100), &json!(1)]
+    );
+    assert!(
+        directions.len() > 20
+            && directions[1]["sample"]
+                .as_str()
+                .expect("text")
+                .contains("<sep>")
+    );
 }
 
 #[test]
