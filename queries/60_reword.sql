@@ -1,15 +1,14 @@
--- The task rows of the stream: every sample in its new wordings, in the original one, or in both.
+-- The task samples in their new wordings, in the original one, or in both.
 --
 -- in   prompt_parts(source_idx, source_row, sample_id, head, instruction, tail, has_input, input, output)
 --      instructions(instruction_idx, instruction, has_input, …)
 --      wordings(instruction_idx, place, direction, wording)    numbered 0, 1, 2, … for each instruction; without rows where
 --      nothing is reworded
--- out  source_idx, text_row, source_row, sample_id, direction, instruction, input, output
+-- out  source_idx, text_row, source_row, direction, instruction, input, output
 --      `text_row` is the row's name among all of its source: `source_row · ($variants + 1)`, and 1, 2, … more for the new
 --      wordings; `direction` is null for the original wording
 -- with $variants       BIGINT             new wordings of each sample
 --      $keep_original  BOOLEAN            whether the original wording stands beside them
---      $anchor         VARCHAR            text that every instruction ends with, or null
 --      $seed           BIGINT UNSIGNED    changes who has which wording
 --
 -- Samples with the same instruction take its wordings in turn, so that as many different ones as there are stand in the stream. A
@@ -46,53 +45,27 @@ due AS (
     JOIN numbered ON numbered.instruction_idx = counted.instruction_idx
     CROSS JOIN variants
     WHERE variant <= n_wordings
-),
-texts AS (
-    SELECT
-        source_idx,
-        source_row,
-        variant,
-        direction,
-        concat(head, wording, tail) AS instruction,
-        input,
-        output
-    FROM wordings
-    JOIN due ON due.instruction_idx = wordings.instruction_idx AND due.place = wordings.place
-    UNION ALL
-    SELECT
-        source_idx,
-        source_row,
-        CAST(0 AS BIGINT) AS variant,
-        CAST(NULL AS VARCHAR) AS direction,
-        concat(head, instruction, tail) AS instruction,
-        input,
-        output
-    FROM counted
-    RIGHT JOIN numbered ON numbered.instruction_idx = counted.instruction_idx
-    WHERE CAST($keep_original AS BOOLEAN) OR n_wordings IS NULL
-),
-anchored AS (
-    SELECT
-        source_idx,
-        source_row * CAST(CAST($variants AS BIGINT) + 1 AS BIGINT UNSIGNED) + CAST(variant AS BIGINT UNSIGNED) AS text_row,
-        source_row,
-        direction,
-        CASE
-            WHEN CAST($anchor AS VARCHAR) IS NULL THEN instruction
-            ELSE concat(instruction, chr(10), CAST($anchor AS VARCHAR))
-        END AS instruction,
-        input,
-        output
-    FROM texts
 )
 SELECT
     source_idx,
-    text_row,
+    source_row * CAST(CAST($variants AS BIGINT) + 1 AS BIGINT UNSIGNED) + CAST(variant AS BIGINT UNSIGNED) AS text_row,
     source_row,
-    sample_id(instruction, input, output) AS sample_id,
     direction,
-    instruction,
+    concat(head, wording, tail) AS instruction,
     input,
     output
-FROM anchored
+FROM wordings
+JOIN due ON due.instruction_idx = wordings.instruction_idx AND due.place = wordings.place
+UNION ALL
+SELECT
+    source_idx,
+    source_row * CAST(CAST($variants AS BIGINT) + 1 AS BIGINT UNSIGNED) AS text_row,
+    source_row,
+    CAST(NULL AS VARCHAR) AS direction,
+    concat(head, instruction, tail) AS instruction,
+    input,
+    output
+FROM counted
+RIGHT JOIN numbered ON numbered.instruction_idx = counted.instruction_idx
+WHERE CAST($keep_original AS BOOLEAN) OR n_wordings IS NULL
 ORDER BY source_idx, text_row;

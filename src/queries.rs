@@ -103,14 +103,16 @@ queries! {
     Instructions = "58_instructions.sql",
     /// The task samples, to be bettered.
     TaskRows = "59_task_rows.sql",
-    /// The task rows of the stream, in their wordings.
+    /// The task samples in their wordings.
     Reword = "60_reword.sql",
-    /// The task rows of the stream, bettered.
+    /// The task samples, bettered.
     Reflected = "61_reflected.sql",
+    /// The task rows of the stream.
+    Tasks = "64_tasks.sql",
     /// How far the wordings lie apart.
-    Spread = "62_spread.sql",
+    Spread = "66_spread.sql",
     /// In which directions they are worded.
-    Directions = "63_directions.sql",
+    Directions = "67_directions.sql",
     /// The texts that positions may have.
     Texts = "68_texts.sql",
     /// The order of the stream.
@@ -408,7 +410,6 @@ pub fn reword(rewording: &RewordConfig, seed: u64) -> Bound {
     let parameters = vec![
         ("variants", count(rewording.variants.into())),
         ("keep_original", ScalarValue::from(rewording.keep_original)),
-        ("anchor", ScalarValue::Utf8(rewording.anchor.clone())),
         ("seed", ScalarValue::from(seed)),
     ];
     bound(Query::Reword, parameters)
@@ -420,20 +421,27 @@ pub fn task_rows() -> Bound {
 }
 
 /// `61_reflected.sql`
-pub fn reflected(rewording: &RewordConfig) -> Bound {
-    let parameters = vec![
-        ("keep_original", ScalarValue::from(rewording.keep_original)),
-        ("anchor", ScalarValue::Utf8(rewording.anchor.clone())),
-    ];
-    bound(Query::Reflected, parameters)
+pub fn reflected(keep_original: bool) -> Bound {
+    bound(
+        Query::Reflected,
+        vec![("keep_original", ScalarValue::from(keep_original))],
+    )
 }
 
-/// `62_spread.sql`
+/// `64_tasks.sql`
+pub fn tasks(anchor: Option<&str>) -> Bound {
+    bound(
+        Query::Tasks,
+        vec![("anchor", ScalarValue::Utf8(anchor.map(str::to_owned)))],
+    )
+}
+
+/// `66_spread.sql`
 pub fn spread(seed: u64) -> Bound {
     bound(Query::Spread, of_pairs(seed))
 }
 
-/// `63_directions.sql`
+/// `67_directions.sql`
 pub fn directions() -> Bound {
     bound(Query::Directions, vec![])
 }

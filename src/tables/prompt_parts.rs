@@ -41,11 +41,9 @@ pub(super) fn function() -> ScalarUDF {
                 .iter()
                 .map(|column| column.as_string::<i32>())
                 .collect();
-            let text = |nth: usize, row: usize| {
-                texts[nth]
-                    .is_valid(row)
-                    .then(|| texts[nth].value(row))
-                    .unwrap_or_default()
+            let text = |nth: usize, row: usize| match texts[nth].is_valid(row) {
+                true => texts[nth].value(row),
+                false => "",
             };
             let parts: Vec<Parts> = (0..texts[0].len())
                 .map(|row| {

@@ -4,8 +4,8 @@
 //!   firsts            56, 57   which part of a prompt is the instruction
 //!     │               58       every instruction once
 //!     │ wordings               by our rules, or by a language model
-//!     ▼               60       who has which wording
-//!   tasks             62, 63   how far they lie apart
+//!     ▼               60, 64   who has which wording
+//!   tasks             66, 67   how far they lie apart
 //! ```
 
 mod ask;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, UInt64Type};
 
-use crate::config::{BuildConfig, Reword, SplitPrompt};
+use crate::config::{BuildConfig, Reword, RewordConfig, SplitPrompt};
 use crate::error::{Error, Result};
 use crate::llm::{Asked, Ended};
 use crate::queries::{self, Query};
@@ -34,7 +34,7 @@ const SHOWN_CHARS: usize = 100;
 
 /// What became of the task samples.
 pub(super) struct Reworded {
-    /// The table `tasks`.
+    /// The table `tasks`, and before that `worded`.
     pub(super) stage: Stage,
     /// What is to be said, a sentence each.
     pub(super) notes: Vec<String>,
@@ -61,48 +61,28 @@ pub(super) async fn reword(
     model: Option<&Model<'_>>,
     progress: &dyn Fn(Progress),
 ) -> Result<Reworded> {
-    let rewording = &config.rewording;
     progress(Progress::Query(Query::Reword.file()));
-    if let (Reword::Reflect, Some(model)) = (rewording.method, model) {
-        return reflect::reflect(stages, config, copies, model).await;
-    }
-    let mut notes = Vec::new();
-    let is_split = rewording.variants > 0 && rewording.split_prompt == SplitPrompt::Auto;
-    let shared = match is_split {
-        true => {
-            stages
-                .run(&queries::shared_prompts(), &[&copies.key])
-                .await?
-        }
-        false => empty(stages, "shared_prompts", &shared_schema()).await?,
+    let worded = match (config.rewording.method, model) {
+        (Reword::Reflect, Some(model)) => reflect::reflect(stages, config, copies, model).await?,
+        _ => in_other_words(stages, config, copies, model).await?,
     };
-    stages
-        .register("shared_prompts", std::slice::from_ref(&shared))
-        .await?;
-    let pattern = match &rewording.split_prompt {
-        SplitPrompt::Pattern(pattern) => Some(pattern.as_str()),
-        SplitPrompt::Auto | SplitPrompt::None => None,
-    };
-    let parts = queries::prompt_parts(pattern);
-    stages.view("prompt_parts", &parts).await?;
-    let parts = parts.fingerprint();
-    let decided = [copies.key.as_str(), &shared.key, &parts];
-    let instructions = stages.run(&queries::instructions(), &decided).await?;
-    stages
-        .register("instructions", std::slice::from_ref(&instructions))
-        .await?;
-    if is_split {
-        notes.extend(split_notes(stages, &shared)?);
-    } else if let (Some(pattern), true) = (pattern, rewording.variants > 0) {
-        let first = read(stages, &instructions, 1)?.next().transpose()?;
-        if let Some(first) = first.and_then(|first| first.into_iter().next()) {
-            notes.push(format!(
-                "what `{pattern}` does not find is reworded, such as: {}",
-                shown(&first.original.text)
-            ));
-        }
-    }
-    let mut replaced = BTreeMap::new();
+    register(stages, "worded", &worded.stage).await?;
+    let query = queries::tasks(config.rewording.anchor.as_deref());
+    let stage = stages.run(&query, &[&worded.stage.key]).await?;
+    register(stages, "tasks", &stage).await?;
+    Ok(Reworded { stage, ..worded })
+}
+
+/// The task samples in their wordings.
+async fn in_other_words(
+    stages: &Stages<'_>,
+    config: &BuildConfig,
+    copies: &Stage,
+    model: Option<&Model<'_>>,
+) -> Result<Reworded> {
+    let rewording = &config.rewording;
+    let (mut notes, mut replaced) = (Vec::new(), BTreeMap::new());
+    let (parts, instructions) = instructions(stages, rewording, copies, &mut notes).await?;
     let wordings = match (rewording.variants, model) {
         (0, _) => empty(stages, "wordings", &schema()).await?,
         (variants, Some(model)) if rewording.method == Reword::Llm => {
@@ -111,36 +91,71 @@ pub(super) async fn reword(
             replaced = asked.replaced;
             let inputs = [instructions.key.as_str(), asked.key.as_str()];
             let (schema, wordings) = (schema(), asked.wordings);
-            stages
-                .make("wordings", &inputs, &schema, async |file| {
-                    wordings
-                        .iter()
-                        .try_for_each(|(idx, wordings)| push(file, *idx, wordings))
-                })
-                .await?
+            let fill = async |file: &mut FileWriter| {
+                wordings
+                    .iter()
+                    .try_for_each(|(idx, wordings)| push(file, *idx, wordings))
+            };
+            stages.make("wordings", &inputs, &schema, fill).await?
         }
         (variants, _) => by_rules(stages, config, &instructions, variants).await?,
     };
-    stages
-        .register("wordings", std::slice::from_ref(&wordings))
-        .await?;
+    register(stages, "wordings", &wordings).await?;
     let query = queries::reword(rewording, config.seed);
-    let inputs = [
-        decided[0],
-        decided[1],
-        decided[2],
-        &instructions.key,
-        &wordings.key,
-    ];
-    let stage = stages.run(&query, &inputs).await?;
-    stages
-        .register("tasks", std::slice::from_ref(&stage))
-        .await?;
+    let inputs = [parts.as_str(), &instructions.key, &wordings.key];
     Ok(Reworded {
-        stage,
+        stage: stages.run(&query, &inputs).await?,
         notes,
         replaced,
     })
+}
+
+/// Leaves the tables `prompt_parts` and `instructions`; returns what decides the one, and the other.
+async fn instructions(
+    stages: &Stages<'_>,
+    rewording: &RewordConfig,
+    copies: &Stage,
+    notes: &mut Vec<String>,
+) -> Result<(String, Stage)> {
+    let is_reworded = rewording.variants > 0;
+    let is_shared = is_reworded && rewording.split_prompt == SplitPrompt::Auto;
+    let shared = match is_shared {
+        true => {
+            let query = queries::shared_prompts();
+            stages.run(&query, &[&copies.key]).await?
+        }
+        false => empty(stages, "shared_prompts", &shared_schema()).await?,
+    };
+    register(stages, "shared_prompts", &shared).await?;
+    if is_shared {
+        notes.extend(split_notes(stages, &shared)?);
+    }
+    let pattern = match &rewording.split_prompt {
+        SplitPrompt::Pattern(pattern) => Some(pattern.as_str()),
+        SplitPrompt::Auto | SplitPrompt::None => None,
+    };
+    let parts = queries::prompt_parts(pattern);
+    stages.view("prompt_parts", &parts).await?;
+    let parts = [copies.key.as_str(), &shared.key, &parts.fingerprint()].join(" ");
+    let instructions = match is_reworded {
+        true => stages.run(&queries::instructions(), &[&parts]).await?,
+        false => empty(stages, "instructions", &instructions_schema()).await?,
+    };
+    register(stages, "instructions", &instructions).await?;
+    if let (Some(pattern), true) = (pattern, is_reworded) {
+        let first = read(stages, &instructions, 1)?.next().transpose()?;
+        if let Some(first) = first.and_then(|first| first.into_iter().next()) {
+            notes.push(format!(
+                "what `{pattern}` does not find is reworded, such as: {}",
+                shown(&first.original.text)
+            ));
+        }
+    }
+    Ok((parts, instructions))
+}
+
+async fn register(stages: &Stages<'_>, table: &'static str, stage: &Stage) -> Result<()> {
+    stages.register(table, std::slice::from_ref(stage)).await
 }
 
 /// As many wordings of each instruction as its samples need, by our rules.
@@ -219,12 +234,25 @@ fn schema() -> SchemaRef {
 
 /// The table `shared_prompts`, so far as it is read.
 fn shared_schema() -> SchemaRef {
-    let field = |name: &str, data_type| Field::new(name, data_type, true);
-    Arc::new(Schema::new(vec![
-        field("source_idx", DataType::Int64),
-        field("prefix", DataType::Utf8),
-        field("suffix", DataType::Utf8),
-    ]))
+    nullable([
+        ("source_idx", DataType::Int64),
+        ("prefix", DataType::Utf8),
+        ("suffix", DataType::Utf8),
+    ])
+}
+
+/// The table `instructions`, so far as it is read where it is empty.
+fn instructions_schema() -> SchemaRef {
+    nullable([
+        ("instruction_idx", DataType::Int64),
+        ("instruction", DataType::Utf8),
+        ("has_input", DataType::Boolean),
+    ])
+}
+
+fn nullable<const N: usize>(columns: [(&str, DataType); N]) -> SchemaRef {
+    let fields = columns.map(|(name, data_type)| Field::new(name, data_type, true));
+    Arc::new(Schema::new(fields.to_vec()))
 }
 
 async fn empty(stages: &Stages<'_>, name: &str, schema: &SchemaRef) -> Result<Stage> {

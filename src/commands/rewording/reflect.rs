@@ -36,7 +36,7 @@ struct Row {
     response: Option<String>,
 }
 
-/// Makes the table `tasks` of task rows that the model has bettered.
+/// The task samples as the model has bettered them.
 ///
 /// # Errors
 /// When the model gives no answers or its budget ends.
@@ -95,13 +95,9 @@ pub(super) async fn reflect(
     stages
         .register("reflected", std::slice::from_ref(&stage))
         .await?;
-    let query = queries::reflected(&config.rewording);
-    let stage = stages.run(&query, &[&copies.key, &stage.key]).await?;
-    stages
-        .register("tasks", std::slice::from_ref(&stage))
-        .await?;
+    let query = queries::reflected(config.rewording.keep_original);
     Ok(Reworded {
-        stage,
+        stage: stages.run(&query, &[&copies.key, &stage.key]).await?,
         notes: vec![note],
         replaced,
     })
