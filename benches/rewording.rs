@@ -32,13 +32,13 @@ fn wordings(criterion: &mut Criterion) {
     group.bench_function("10k_instructions", |bencher| {
         bencher.iter(|| {
             (originals.iter())
-                .map(|original| Wordings::new(original, &tokens, 0).take(0, 1).len())
+                .map(|original| Wordings::new(original, &tokens, 0).next(1).len())
                 .sum::<usize>()
         });
     });
     group.throughput(Throughput::Elements(N_OF_ONE as u64));
     group.bench_function("100_of_one", |bencher| {
-        bencher.iter(|| Wordings::new(&task, &tokens, 0).take(0, N_OF_ONE).len());
+        bencher.iter(|| Wordings::new(&task, &tokens, 0).next(N_OF_ONE).len());
     });
     group.finish();
 }

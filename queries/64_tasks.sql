@@ -2,6 +2,7 @@
 --
 -- in   worded(source_idx, text_row, source_row, direction, instruction, input, output)
 -- out  source_idx, text_row, source_row, sample_id, direction, instruction, input, output
+--      of equal rows the first: two samples may meet in one wording
 -- with $anchor  VARCHAR    text that every instruction ends with, on a line of its own, or null
 WITH anchored AS (
     SELECT
@@ -16,15 +17,24 @@ WITH anchored AS (
         input,
         output
     FROM worded
+),
+named AS (
+    SELECT *, sample_id(instruction, input, output) AS sample_id
+    FROM anchored
+),
+numbered AS (
+    SELECT *, row_number() OVER (PARTITION BY sample_id ORDER BY source_idx, text_row) AS nth
+    FROM named
 )
 SELECT
     source_idx,
     text_row,
     source_row,
-    sample_id(instruction, input, output) AS sample_id,
+    sample_id,
     direction,
     instruction,
     input,
     output
-FROM anchored
+FROM numbered
+WHERE nth = 1
 ORDER BY source_idx, text_row;

@@ -6,7 +6,8 @@
 --      sources(source_idx, name, path, kind, blake3, licence, weight, requested_rows)
 -- out  source, path, kind, blake3, licence, weight, requested_rows, rows_in, kept, dropped, unused, used, held_out, repeats,
 --      variants, overlaps
---      `variants` counts the rows of the stream that are a further wording of a task row beside its first; `overlaps` counts the task rows among the kept that share words in a row with a row measured on
+--      `variants` counts the rows of the stream that are a further wording of a task row beside its first; `overlaps` counts the
+--      task rows among the kept that share words in a row with a row measured on
 WITH records AS (
     SELECT source_idx, count(*) AS rows_in, count(reason) AS n_rejected
     FROM normalized

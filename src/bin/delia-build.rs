@@ -58,6 +58,8 @@ struct Arguments {
     explain: bool,
 
     /// Print what would be read and the mix that would come of it, to the row, and write nothing but the cache
+    ///
+    /// No language model is asked: task rows are counted as if reworded by rules.
     #[arg(long, conflicts_with = "explain")]
     dry_run: bool,
 

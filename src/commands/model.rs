@@ -13,6 +13,31 @@ use super::build::Progress;
 pub(super) const BUDGET_SPENT: &str = "the budget is spent";
 pub(super) const LARGER_BUDGET: &str = "no shard was written, and every answer is kept: with a larger budget the command goes on from here";
 
+/// What a model said.
+///
+/// # Errors
+/// Why there is nothing to take: it was refused, is empty, or breaks off.
+pub(super) fn said(outcome: Outcome) -> std::result::Result<String, &'static str> {
+    match outcome {
+        Outcome::Refused(_) => Err("a request refused"),
+        Outcome::Answered(answer) if answer.finish_reason.as_deref() == Some("length") => {
+            Err("an answer that breaks off")
+        }
+        Outcome::Answered(answer) if answer.text.trim().is_empty() => Err("an empty answer"),
+        Outcome::Answered(answer) => Ok(answer.text.trim().to_owned()),
+    }
+}
+
+/// A text without the block of code around it.
+pub(super) fn unfenced(text: &str) -> &str {
+    let inside = text
+        .strip_prefix("```")
+        .and_then(|rest| rest.strip_suffix("```"));
+    // Behind the opening may stand a language.
+    let inside = inside.and_then(|inside| Some(inside.split_once('\n')?.1));
+    inside.map_or(text, str::trim)
+}
+
 /// A language model that can be asked.
 pub(super) struct Model<'a> {
     llm: &'a LlmConfig,
@@ -122,5 +147,37 @@ impl<'a> Model<'a> {
     /// Ends when every answer is on the disk.
     pub(super) async fn close(self) {
         self.client.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::Answer;
+
+    #[test]
+    fn what_was_said_is_whole_and_out_of_its_block() {
+        let said = |text: &str, reason: &str| {
+            said(Outcome::Answered(Answer {
+                text: text.to_owned(),
+                finish_reason: Some(reason.to_owned()),
+                usage: None,
+            }))
+        };
+        assert_eq!(said(" Do it.\n", "stop"), Ok("Do it.".to_owned()));
+        assert_eq!(said("Do", "length"), Err("an answer that breaks off"));
+        assert_eq!(said(" \n", "stop"), Err("an empty answer"));
+        assert_eq!(
+            super::said(Outcome::Refused(String::new())),
+            Err("a request refused")
+        );
+        for (text, inside) in [
+            ("```json\n{\"a\": 1}\n```", "{\"a\": 1}"),
+            ("```\nprint(1)\n```", "print(1)"),
+            ("```print(1)```", "```print(1)```"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(unfenced(text), inside);
+        }
     }
 }

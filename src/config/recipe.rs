@@ -199,7 +199,7 @@ pub struct BuildTable {
     /// New wordings of each task sample [default: 1]
     ///
     /// Each is a task row of the stream, and the ratio counts it. A sample of which fewer wordings can be made has fewer; one
-    /// of which none can be made stands in its original wording. Both are said.
+    /// of which none can be made stands in its original wording. How many are missing is said.
     #[arg(long, value_name = "N", help_heading = "Rewording the task")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variants: Option<u32>,

@@ -140,6 +140,15 @@ impl RewordConfig {
                 "take `--reword rules` or `--reword llm`",
             );
         }
+        if method == Reword::Reflect && variants > 1 {
+            return refuse(
+                "variants",
+                format!(
+                    "{variants} wordings are asked for, and `--reword reflect` betters each sample once"
+                ),
+                "take `--reword rules` or `--reword llm`",
+            );
+        }
         if table
             .anchor
             .as_deref()
@@ -197,6 +206,7 @@ mod tests {
             (with(None, Some(0), None), "between 1"),
             (with(None, Some(10_001), None), "between 1"),
             (with(Some(Reword::Off), Some(2), None), "makes none"),
+            (with(Some(Reword::Reflect), Some(2), None), "once"),
             (with(None, None, Some(" ")), "can be seen"),
         ] {
             let refused = refused.expect_err("cannot be meant").to_string();

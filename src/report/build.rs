@@ -158,6 +158,13 @@ impl BuildReport {
         let Some(rewording) = self.manifest.rewording.as_ref() else {
             return Ok(());
         };
+        if rewording.missing > 0 {
+            writeln!(
+                f,
+                "note    wordings that were asked for and could not be made: {}",
+                grouped(rewording.missing)
+            )?;
+        }
         let reworded: u64 = rewording.directions.values().sum();
         if reworded == 0 {
             return Ok(());
@@ -175,15 +182,18 @@ impl BuildReport {
         };
         let replaced: u64 = rewording.replaced.values().sum();
         let by = match (rewording.method, replaced) {
-            (Reword::Llm, 1..) => format!("llm, {} of them by rules", grouped(replaced)),
+            (Reword::Llm, 1..) => format!("llm, with rules for {}", grouped(replaced)),
             (method, _) => method.name().to_owned(),
         };
         writeln!(
             f,
-            "reword  {} of {} task rows, by {by}, in {} directions: {}{rest}",
+            "reword  {} of {} task rows, by {by}, in {}: {}{rest}",
             grouped(reworded),
             grouped(all),
-            directions.len(),
+            match directions.len() {
+                1 => "one direction".to_owned(),
+                n => format!("{n} directions"),
+            },
             shown.join(", "),
         )?;
         let (Some(before), Some(after)) = (rewording.original, rewording.stream) else {

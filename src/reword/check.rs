@@ -20,24 +20,28 @@ static LITERALS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#""[^"\n]+"|“[^”\n]+”|`[^`\n]+`|\B'[^'\n]+'\B|https?://\S+"#).expect("it is tested")
 });
 
-/// A wording has between half and three times the characters of the instruction, give or take these.
+/// A wording has between half and three times the characters of the instruction; so many more or …
 const SPARE_CHARS: usize = 160;
+/// … so many less.
+const MISSING_CHARS: usize = 40;
 
 /// An instruction of so many words has one in common with each of its wordings.
 const WORDS_TO_SHARE: usize = 6;
 /// Shorter words say nothing.
 const SHARED_WORD_CHARS: usize = 4;
 
-/// Beginnings of what a language model says instead of a wording, in lower case.
-const NO_WORDINGS: [&str; 8] = [
+/// Beginnings of what a language model says instead of a wording, or before it, in lower case.
+const NO_WORDINGS: [&str; 10] = [
     "sure,",
     "sure!",
-    "here is",
-    "here's",
+    "here is the",
+    "here's the",
     "certainly",
     "of course",
     "i'm sorry",
     "i cannot",
+    "i can't",
+    "as an ai",
 ];
 
 /// What is counted in an instruction and its wordings.
@@ -106,7 +110,7 @@ impl<'a> Check<'a> {
         broken(is_same, "the same words")?;
         let (least, most) = (self.n_chars / 2, 3 * self.n_chars + SPARE_CHARS);
         broken(
-            n_chars + SPARE_CHARS / 4 < least || n_chars > most,
+            n_chars + MISSING_CHARS < least || n_chars > most,
             "too long or too short",
         )?;
         let keeps = |(token, n): &(String, usize)| wording.matches(token.as_str()).count() == *n;
@@ -141,14 +145,12 @@ impl<'a> Check<'a> {
     /// Why it is not.
     pub(super) fn is_about_it(&self, wording: &str) -> Result<(), &'static str> {
         let lower = wording.to_lowercase();
-        if NO_WORDINGS
-            .iter()
-            .any(|beginning| lower.starts_with(beginning))
-        {
+        let own = self.text.to_lowercase();
+        let is_talk = |beginning: &str| lower.starts_with(beginning) && !own.starts_with(beginning);
+        if NO_WORDINGS.into_iter().any(is_talk) {
             return Err("words around the wording");
         }
         let long = |word: &&str| word.chars().count() >= SHARED_WORD_CHARS;
-        let own = self.text.to_lowercase();
         let own: Vec<&str> = words(&own).filter(long).collect();
         let shares = words(&lower).any(|word| own.contains(&word));
         if own.len() >= WORDS_TO_SHARE && !shares {

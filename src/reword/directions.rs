@@ -87,6 +87,7 @@ pub(super) fn words(table: &str) -> Option<&'static OtherWords> {
 mod tests {
     use std::collections::HashSet;
 
+    use super::super::forms::SLOTS;
     use super::super::{REQUESTS, edits};
     use super::*;
 
@@ -114,17 +115,11 @@ mod tests {
                 assert!(edits::is_known(edit), "{}: {edit}", direction.name);
             }
             for form in &direction.forms {
-                let slots = ["{text}", "{question}", "{command}"];
-                assert_eq!(
-                    slots.iter().filter(|slot| form.contains(**slot)).count(),
-                    1,
-                    "{form}"
-                );
-                assert_eq!(
-                    form.contains("{command}"),
-                    form.contains("{rest}"),
-                    "{form}"
-                );
+                let slots = SLOTS.iter().filter(|slot| form.contains(**slot));
+                assert_eq!(slots.count(), 1, "{form}");
+                let has_rest = form.contains("{command}") || form.contains("{deed}");
+                assert_eq!(has_rest, form.contains("{rest}"), "{form}");
+                assert!(!form.starts_with("{command}") && !form.starts_with("{deed}"));
             }
         }
     }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::check::Check;
 use super::directions::{verbs, words};
-use super::english::Sentence;
+use super::english::{FUNCTION_WORDS, NUMERALS, REQUESTS, Sentence};
 
 /// Of the places where other words fit, so many in ten are changed.
 const CHANGED_IN_TEN: u32 = 7;
@@ -18,6 +18,14 @@ const PARTICLES: [&str; 26] = [
     "into", "off", "on", "only", "out", "over", "sure", "that", "through", "to", "up", "whether",
     "with", "yourself",
 ];
+
+/// Before these a verb of several words is torn apart: "sum it up".
+const PRONOUNS: [&str; 11] = [
+    "it", "them", "this", "that", "these", "those", "me", "us", "him", "her", "you",
+];
+
+/// Behind these an auxiliary has changed places with its subject: "why don't they".
+const INVERTS: [&str; 7] = ["why", "how", "what", "where", "when", "who", "which"];
 
 /// A word with fewer letters is not misspelt.
 const MISSPELT_LETTERS: usize = 5;
@@ -52,10 +60,13 @@ pub(super) fn edit(
     );
     let text = Text::new(sentences);
     match name {
+        // Only what is to be done is numbered.
+        "numbered" if text.verbs.len() < sentences.len() => None,
         "numbered" => text.list(sentences, |nth| format!("{}. ", nth + 1)),
         "bullets" => text.list(sentences, |_| "- ".to_owned()),
         "lines" => text.list(sentences, |_| String::new()),
         "capitals" => text.capitals(check),
+        "exclamation" if text.whole.ends_with("..") => None,
         "exclamation" => Some(format!("{}!", text.whole.strip_suffix('.')?)),
         "typing-errors" => text.typing_errors(check, random),
         "careless" => text.careless(check, random),
@@ -87,7 +98,7 @@ impl Text {
     /// One sentence a line, with something before each.
     fn list(&self, sentences: &[Sentence<'_>], mark: impl Fn(usize) -> String) -> Option<String> {
         // A text that has lines has them for a reason.
-        if sentences.len() < 2 || self.whole.contains('\n') {
+        if sentences.len() < 2 || self.whole.contains('\n') || has_enumeration(&self.whole) {
             return None;
         }
         let lines = sentences.iter().enumerate();
@@ -118,6 +129,7 @@ impl Text {
             for (at, found) in lower.match_indices(words.as_str()) {
                 let place = at..at + found.len();
                 if stands_alone(&lower, &place)
+                    && fits(table, &lower, &place)
                     && !check.is_protected(&place)
                     && changes.iter().all(|(other, _)| are_apart(other, &place))
                     && is_taken(random)
@@ -129,11 +141,15 @@ impl Text {
         }
         if is_choice {
             for place in &self.verbs {
-                let others = verbs(&lower[place.clone()]);
                 let next = lower[place.end..]
                     .trim_start()
                     .split([' ', ',', '.', '?', ':'])
                     .next();
+                let is_pronoun = next.is_some_and(|next| PRONOUNS.contains(&next));
+                let others: Vec<&String> = verbs(&lower[place.clone()])
+                    .iter()
+                    .filter(|other| !(is_pronoun && other.contains(' ')))
+                    .collect();
                 let is_free = changes.iter().all(|(other, _)| are_apart(other, place));
                 if !others.is_empty()
                     && is_free
@@ -185,6 +201,8 @@ impl Text {
                 .all(|byte| byte.is_ascii_lowercase());
             if letters.len() >= MISSPELT_LETTERS
                 && is_small
+                && !NUMERALS.contains(letters)
+                && !is_choice(&self.whole, &place)
                 && stands_alone(&self.whole, &place)
                 && !check.is_protected(&place)
                 && !check.is_key(letters)
@@ -206,7 +224,11 @@ impl Text {
                 1 => drop(letters.remove(at)),
                 _ => letters.insert(at, letters[at]),
             }
-            changes.push((place, String::from_utf8(letters).expect("letters")));
+            let word = String::from_utf8(letters).expect("letters");
+            // Another word would be another meaning.
+            if !REQUESTS.contains(word.as_str()) && !FUNCTION_WORDS.contains(word.as_str()) {
+                changes.push((place, word));
+            }
         }
         self.changed(changes)
     }
@@ -250,6 +272,51 @@ impl Text {
 
 fn are_apart(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.end <= b.start || b.end <= a.start
+}
+
+/// Whether other words of this table mean the same at this place, judged by the words beside it.
+fn fits(table: &str, text: &str, place: &Range<usize>) -> bool {
+    let before = text[..place.start].trim_end();
+    let behind = &text[place.end..];
+    let next = behind
+        .trim_start_matches(' ')
+        .split([' ', ',', '.', '?', '!', ':', ';', '\n'])
+        .next()
+        .unwrap_or_default();
+    let is_last = next.is_empty();
+    match table {
+        // "What it is." has no short form, and a condition no end.
+        "contractions" | "shorter" => {
+            !is_last
+                || !(text[place.clone()].ends_with(" is") || text[place.clone()].ends_with(" are"))
+        }
+        "expansions" => {
+            let last = before.rsplit([' ', '"', '(']).next().unwrap_or_default();
+            !INVERTS.contains(&last) && !before.is_empty() && !before.ends_with(['.', '?', '!'])
+        }
+        // "The following text message" is no text below.
+        "synonyms" if text[place.clone()].starts_with("the ") => {
+            is_last || !behind.starts_with(' ') || FUNCTION_WORDS.contains(next)
+        }
+        _ => true,
+    }
+}
+
+/// Whether a word is beside an "or": it may be an answer.
+fn is_choice(text: &str, place: &Range<usize>) -> bool {
+    let before = text[..place.start].trim_end().rsplit(' ').next();
+    let behind = text[place.end..].trim_start().split(' ').next();
+    [before, behind].contains(&Some("or"))
+}
+
+/// Whether there are numbered points in it: "1. …", "2) …".
+fn has_enumeration(text: &str) -> bool {
+    text.split([' ', '\n']).any(|word| {
+        let number = word.strip_suffix(['.', ')']);
+        number.is_some_and(|number| {
+            number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    })
 }
 
 /// Whether the words at this place are not parts of longer ones.
@@ -318,7 +385,7 @@ mod tests {
             "Judge whether it is so. Follow the <sep> format.",
         );
         assert!(
-            found.contains("Assess if it is so. Keep to the <sep> format."),
+            found.contains("Assess whether it is so. Keep to the <sep> format."),
             "{found:?}"
         );
         assert!(found.iter().all(|text| text.contains("the <sep> format.")));
@@ -332,6 +399,30 @@ mod tests {
             "Judge it, and don't stop."
         );
         assert!(all("contractions", "Say \"do not\"").is_empty());
+    }
+
+    #[test]
+    fn words_are_left_alone_where_others_would_mean_something_else() {
+        for (table, text) in [
+            ("contractions", "Explain what it is."),
+            ("expansions", "Why don't plants move"),
+            ("expansions", "Don't go"),
+            ("synonyms", "Turn the following text message round"),
+            ("synonyms", "Say it, and if it is so, then output 1"),
+            ("synonyms", "Give me a recipe"),
+            ("synonyms", "Evaluate the expression 2x"),
+            ("numbered", "You are given a text. Judge it."),
+            ("numbered", "Do this: 1. Read it. 2. Sum it."),
+            ("exclamation", "Once upon a time..."),
+        ] {
+            assert!(
+                all(table, text).is_empty(),
+                "{text}: {:?}",
+                all(table, text)
+            );
+        }
+        assert!(!all("synonyms", "Summarize it now").contains("Sum up it now"));
+        assert!(all("typing-errors", "Is it positive or negative").is_empty());
     }
 
     #[test]

@@ -19,16 +19,58 @@ pub(crate) static FUNCTION_WORDS: Words = LazyLock::new(|| {
         .collect()
 });
 
+/// Number words.
+pub(crate) static NUMERALS: Words = LazyLock::new(|| {
+    include_str!("../../data/lexicon/numerals.txt")
+        .lines()
+        .collect()
+});
+
 /// Words before a stop that does not end a sentence.
-const ABBREVIATIONS: [&str; 11] = [
-    "e.g", "i.e", "etc", "vs", "cf", "dr", "mr", "mrs", "ms", "approx", "fig",
+const ABBREVIATIONS: [&str; 19] = [
+    "etc", "vs", "cf", "dr", "mr", "mrs", "ms", "approx", "fig", "st", "prof", "jr", "sr", "inc",
+    "ltd", "co", "vol", "ca", "al",
 ];
 
 /// Behind these a word that could be a verb is a noun: "name of", "answer is".
-const AFTER_NOUNS: [&str; 8] = ["of", "is", "are", "was", "were", "has", "will", "and"];
+const AFTER_NOUNS: [&str; 9] = [
+    "of", "is", "are", "was", "were", "has", "will", "and", "shows",
+];
+
+/// Requests that begin a sentence as nouns, too.
+const ALSO_NOUNS: [&str; 46] = [
+    "answer", "balance", "book", "change", "chart", "check", "code", "comment", "cost", "design",
+    "draft", "estimate", "form", "format", "guess", "input", "judge", "label", "list", "map",
+    "match", "model", "name", "order", "outline", "pair", "plan", "point", "present", "process",
+    "question", "rank", "rate", "report", "research", "review", "score", "sketch", "sort", "state",
+    "study", "summary", "table", "test", "title", "type",
+];
+
+/// What follows such a word where it is a verb, beside number words.
+const AFTER_VERBS: [&str; 41] = [
+    "a", "all", "an", "any", "as", "at", "both", "each", "every", "for", "from", "her", "his",
+    "how", "if", "in", "it", "its", "me", "my", "on", "one", "only", "our", "some", "that", "the",
+    "their", "them", "these", "this", "those", "to", "up", "us", "what", "whether", "which", "who",
+    "why", "your",
+];
+
+/// Function words that are English alone.
+const ENGLISH_ALONE: [&str; 24] = [
+    "the", "of", "is", "are", "this", "that", "what", "which", "how", "and", "with", "your",
+    "from", "whether", "these", "those", "its", "it", "by", "into", "why", "when", "where", "you",
+];
+
+/// Words that are not English, from the languages whose requests look like it.
+const NOT_ENGLISH: [&str; 40] = [
+    "el", "los", "las", "les", "des", "du", "de", "der", "das", "den", "dem", "ein", "eine",
+    "einen", "und", "et", "que", "qué", "une", "un", "il", "lo", "gli", "na", "da", "dos", "em",
+    "på", "och", "het", "een", "van", "drei", "zwei", "deux", "trois", "tres", "una", "le", "la",
+];
 
 /// One word in so many is a function word, at the least, where a text is English.
-const WORDS_PER_FUNCTION_WORD: usize = 5;
+const WORDS_PER_FUNCTION_WORD: usize = 6;
+/// One letter in so many may be beyond ASCII there.
+const LETTERS_PER_FOREIGN: usize = 10;
 
 /// A sentence of an instruction, with the white space behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +90,18 @@ impl<'a> Sentence<'a> {
             .take_while(u8::is_ascii_alphabetic)
             .count();
         let (word, rest) = self.text.split_at(n_letters);
-        let next = rest.strip_prefix(' ')?;
-        let next = next.split(' ').next().unwrap_or_default();
+        let next = rest.strip_prefix(' ')?.split([' ', '\n']).next();
+        let next = next.unwrap_or_default();
+        let verb = word.to_ascii_lowercase();
+        // "Input sentence: …" is a label, "Translate this: …" is none.
+        let is_label = next.strip_suffix(':').is_some_and(|word| !is_small(word));
+        let may_be_noun = ALSO_NOUNS.contains(&verb.as_str());
         let is_verb = word.starts_with(|c: char| c.is_ascii_uppercase())
             && !next.is_empty()
+            && !is_label
             && !AFTER_NOUNS.contains(&next)
-            && REQUESTS.contains(word.to_ascii_lowercase().as_str());
+            && (!may_be_noun || follows_verb(next))
+            && REQUESTS.contains(verb.as_str());
         is_verb.then_some(word)
     }
 
@@ -61,6 +109,37 @@ impl<'a> Sentence<'a> {
     pub(super) fn end(&self) -> Option<char> {
         self.text.chars().next_back()
     }
+
+    /// Whether it speaks of who says it or who hears it.
+    pub(super) fn is_personal(&self) -> bool {
+        words(self.text).any(|word| {
+            [
+                "i", "me", "my", "us", "our", "we", "you", "your", "yourself",
+            ]
+            .contains(&word.to_ascii_lowercase().as_str())
+        })
+    }
+}
+
+/// An article, a pronoun, a preposition.
+fn is_small(word: &str) -> bool {
+    FUNCTION_WORDS.contains(word.to_ascii_lowercase().as_str())
+}
+
+fn follows_verb(next: &str) -> bool {
+    let next = next.trim_end_matches([',', '.', ':', '?', '!']);
+    let is_count = next
+        .strip_suffix(|c: char| c.is_ascii_digit())
+        .is_some_and(|rest| rest.len() < 2 && rest.bytes().all(|byte| byte.is_ascii_digit()));
+    is_count && next != "1"
+        || AFTER_VERBS.contains(&next)
+        || NUMERALS.contains(next)
+        || next.starts_with(['"', '“', '<', '{', '`', '\''])
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '\'')
+        .filter(|word| !word.is_empty())
 }
 
 /// The sentences of a text that has no white space around it. Together with their gaps they are the text.
@@ -85,8 +164,10 @@ fn end_of_sentence(text: &str) -> usize {
     let mut before = ' ';
     for (at, c) in text.char_indices() {
         let after = &text[at + c.len_utf8()..];
-        if c == '\n' {
-            return text[..at].trim_end().len().max(1);
+        // A line that goes on with a small letter was only broken.
+        if c == '\n' && !after.starts_with(|c: char| c.is_lowercase()) {
+            let n_bytes = text[..at].trim_end().len();
+            return n_bytes.max(text.chars().next().map_or(1, char::len_utf8));
         }
         let is_end = ['.', '?', '!'].contains(&c)
             || (['"', '”', ')'].contains(&c) && ['.', '?', '!'].contains(&before));
@@ -94,7 +175,7 @@ fn end_of_sentence(text: &str) -> usize {
             let next = rest.trim_start();
             next.len() < rest.len() && !next.starts_with(|c: char| c.is_lowercase())
         };
-        if is_end && begins(after) && !is_abbreviation(&text[..at]) {
+        if is_end && begins(after) && !is_abbreviation(&text[..at], after) {
             return at + c.len_utf8();
         }
         before = c;
@@ -102,32 +183,46 @@ fn end_of_sentence(text: &str) -> usize {
     text.len()
 }
 
-fn is_abbreviation(before: &str) -> bool {
+/// Whether a stop behind `before` belongs to a word: "Dr.", "U.S.", "No. 9", the "1." of a list.
+fn is_abbreviation(before: &str, after: &str) -> bool {
     let word = before.rsplit([' ', '(', '\n']).next().unwrap_or_default();
-    let is_initial = word.len() == 1 && word.starts_with(|c: char| c.is_ascii_uppercase());
-    is_initial
+    let front = before[..before.len() - word.len()].trim_end();
+    let letters = || word.split('.');
+    let is_initials = letters().all(|part| part.chars().count() == 1)
+        && word.starts_with(|c: char| c.is_alphabetic());
+    let is_number_of = word.eq_ignore_ascii_case("no")
+        && after.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let is_place_in_list = word.len() <= 2
+        && word.bytes().all(|byte| byte.is_ascii_digit())
+        && (front.is_empty() || front.ends_with([':', '.', ';', ',', '!', '?', ')']))
+        && !front.to_ascii_lowercase().ends_with("no.");
+    is_initials
+        || is_number_of
+        || is_place_in_list
         || ABBREVIATIONS
             .iter()
             .any(|known| word.eq_ignore_ascii_case(known))
 }
 
-/// Whether the text is likely to be English: it opens with a request, or has function words.
+/// Whether the text is likely to be English.
 pub(super) fn is_english(sentences: &[Sentence<'_>]) -> bool {
-    if sentences
-        .first()
-        .is_some_and(|first| first.verb().is_some())
-    {
-        return true;
+    let texts = || sentences.iter().map(|sentence| sentence.text);
+    let letters = || texts().flat_map(str::chars).filter(|c| c.is_alphabetic());
+    let n_foreign = letters().filter(|c| !c.is_ascii()).count();
+    if n_foreign * LETTERS_PER_FOREIGN > letters().count() {
+        return false;
     }
-    let words = || {
-        let texts = sentences.iter().map(|sentence| sentence.text);
-        texts.flat_map(|text| text.split(|c: char| !c.is_alphanumeric() && c != '\''))
-    };
-    let n_words = words().filter(|word| !word.is_empty()).count();
-    let is_function_word =
-        |word: &&str| FUNCTION_WORDS.contains(word.to_ascii_lowercase().as_str());
-    let n_function_words = words().filter(is_function_word).count();
-    n_words > 0 && n_function_words * WORDS_PER_FUNCTION_WORD >= n_words
+    let lower: Vec<String> = texts()
+        .flat_map(words)
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let count = |is: &dyn Fn(&str) -> bool| lower.iter().filter(|word| is(word)).count();
+    let n_alone = count(&|word| ENGLISH_ALONE.contains(&word));
+    let n_others = count(&|word| NOT_ENGLISH.contains(&word));
+    let n_function_words = count(&|word| FUNCTION_WORDS.contains(word));
+    let is_request = sentences.iter().any(|sentence| sentence.verb().is_some());
+    let has_enough = n_function_words * WORDS_PER_FUNCTION_WORD >= lower.len();
+    n_alone >= n_others && ((n_alone > 0 && has_enough) || (is_request && n_others == 0))
 }
 
 #[cfg(test)]
@@ -143,27 +238,36 @@ mod tests {
 
     #[test]
     fn a_text_is_its_sentences() {
-        assert_eq!(
-            texts("Judge it. Say why!  Then stop"),
-            ["Judge it.", "Say why!", "Then stop"]
-        );
-        assert_eq!(
-            texts("Give units, e.g. metres. Ask Dr. Who about J. Smith."),
-            ["Give units, e.g. metres.", "Ask Dr. Who about J. Smith."]
-        );
-        assert_eq!(
-            texts("Translate:\n\nOne. Two"),
-            ["Translate:", "One.", "Two"]
-        );
-        assert_eq!(
-            texts("Pi is 3.14 and not 3.2."),
-            ["Pi is 3.14 and not 3.2."]
-        );
-        assert_eq!(
-            texts("Say \"Stop.\" Then go."),
-            ["Say \"Stop.\"", "Then go."]
-        );
-        for text in ["a. B\n\n\nc! d", "Wait... What?", "ä。ö\nß", "\u{2028}x"] {
+        for (text, expected) in [
+            (
+                "Judge it. Say why!  Then stop",
+                &["Judge it.", "Say why!", "Then stop"][..],
+            ),
+            (
+                "Give units, e.g. metres. Ask Dr. Who about J. Smith.",
+                &["Give units, e.g. metres.", "Ask Dr. Who about J. Smith."],
+            ),
+            ("Translate:\n\nOne. Two", &["Translate:", "One.", "Two"]),
+            ("Pi is 3.14 and not 3.2.", &["Pi is 3.14 and not 3.2."]),
+            ("Say \"Stop.\" Then go.", &["Say \"Stop.\"", "Then go."]),
+            (
+                "Say yes or no. Follow me.",
+                &["Say yes or no.", "Follow me."],
+            ),
+            ("Judge the\nquestion.", &["Judge the\nquestion."]),
+            (
+                "Explain the U.S. Constitution. Why?",
+                &["Explain the U.S. Constitution.", "Why?"],
+            ),
+            ("Play No. 9. Now.", &["Play No. 9.", "Now."]),
+            (
+                "Do this: 1. Read it. 2. Sum it up.",
+                &["Do this: 1. Read it.", "2. Sum it up."],
+            ),
+        ] {
+            assert_eq!(texts(text), expected);
+        }
+        for text in ["a. B\n\n\nc! d", "Wait... What?", "ä。ö\nß", "\u{a0}\nx"] {
             let whole: String = sentences(text)
                 .iter()
                 .map(|sentence| [sentence.text, sentence.gap].concat())
@@ -175,19 +279,55 @@ mod tests {
     #[test]
     fn a_request_opens_with_its_verb() {
         let verb = |text| sentences(text)[0].verb();
-        assert_eq!(verb("Judge whether it is so."), Some("Judge"));
-        assert_eq!(verb("Name of the person:"), None);
-        assert_eq!(verb("Answer: yes"), None);
-        assert_eq!(verb("What is it?"), None);
-        assert_eq!(verb("judge it"), None);
-        assert_eq!(verb("Translate"), None);
+        for (text, expected) in [
+            ("Judge whether it is so.", Some("Judge")),
+            ("Name three rivers.", Some("Name")),
+            ("Name 12 rivers.", Some("Name")),
+            ("List the words:", Some("List")),
+            ("Translate this: a", Some("Translate")),
+            ("Name of the person:", None),
+            ("Answer: yes", None),
+            ("Input sentence: The dog runs.", None),
+            ("Question 1: What is it", None),
+            ("Research shows that coffee is healthy.", None),
+            ("Type 2 diabetes is a disease.", Some("Type")),
+            ("What is it?", None),
+            ("judge it", None),
+            ("Translate", None),
+        ] {
+            // A number behind a noun looks like one behind a verb.
+            if !text.starts_with("Type 2") {
+                assert_eq!(verb(text), expected, "{text}");
+            }
+        }
     }
 
     #[test]
     fn english_is_told_by_its_small_words() {
         let is = |text| is_english(&sentences(text));
-        assert!(is("Judge whether it is so.") && is("What is the capital of Iceland?"));
-        assert!(!is("Übersetze den folgenden Satz ins Polnische."));
-        assert!(!is("Þýddu þennan texta á ensku.") && !is("把下面的句子翻译成英文。") && !is(""));
+        for text in [
+            "Judge whether it is so.",
+            "What is the capital of Iceland?",
+            "Name three rivers in Poland",
+            "Describe the café.",
+        ] {
+            assert!(is(text), "{text}");
+        }
+        for text in [
+            "Übersetze den folgenden Satz ins Polnische.",
+            "Þýddu þennan texta á ensku.",
+            "把下面的句子翻译成英文。",
+            "Describe el ciclo del agua.",
+            "Define qué es la inflación.",
+            "Compare les deux textes.",
+            "Imagine une histoire.",
+            "Name drei Flüsse in Polen.",
+            "Qual é a capital do Brasil?",
+            "Escreva a frase no plural.",
+            "Was bedeutet das?",
+            "",
+        ] {
+            assert!(!is(text), "{text}");
+        }
     }
 }

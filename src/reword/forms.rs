@@ -2,42 +2,47 @@
 
 use super::english::Sentence;
 
+/// What may stand in a form; `directions.toml` says what each is.
+pub(super) const SLOTS: [&str; 5] = ["{text}", "{request}", "{question}", "{command}", "{deed}"];
+
 /// The form with the sentences in it; `None` where they do not fit in.
 pub(super) fn fill(form: &str, sentences: &[Sentence<'_>]) -> Option<String> {
     let first = sentences.first()?;
-    if let Some((front, back)) = form.split_once("{command}") {
-        let verb = first.verb()?;
-        let end = first.end()?;
-        let sentence = first.text.trim_end_matches(['.', '!', '?', ':']);
-        let mut text = front.to_owned();
-        let opens = front.is_empty();
-        let rest = &sentence[verb.len()..];
-        match opens {
-            true => text.push_str(verb),
-            false => text.push_str(&verb.to_ascii_lowercase()),
-        }
-        text.push_str(rest);
-        // What is announced by a colon is announced in every form.
-        let own_end = back.chars().next().filter(|c| ['.', '?', '!'].contains(c));
-        let back = match (own_end, end) {
-            (Some(own), ':') => format!(":{}", &back[own.len_utf8()..]),
-            (None, ':') => return None,
-            _ => back.to_owned(),
-        };
-        let (front, back) = back.split_once("{rest}")?;
-        text.push_str(front);
-        push_rest(&mut text, first.gap, &sentences[1..]);
+    let slot = *SLOTS.iter().find(|slot| form.contains(**slot))?;
+    let (front, back) = form.split_once(slot)?;
+    let fits = match slot {
+        "{question}" => first.end() == Some('?'),
+        "{request}" | "{command}" => first.verb().is_some(),
+        "{deed}" => first.verb().is_some() && !first.is_personal(),
+        _ => true,
+    };
+    if !fits {
+        return None;
+    }
+    let mut text = front.to_owned();
+    if !["{command}", "{deed}"].contains(&slot) {
+        push_rest(&mut text, "", sentences);
         text.push_str(back);
         return Some(text);
     }
-    let slot = match form.contains("{question}") {
-        true if first.end() != Some('?') => return None,
-        true => "{question}",
-        false => "{text}",
+    let (verb, end) = (first.verb()?, first.end()?);
+    // What trails off cannot be asked.
+    if first.text.ends_with("..") {
+        return None;
+    }
+    let sentence = first.text.trim_end_matches(['.', '!', '?', ':']);
+    text.push_str(&verb.to_ascii_lowercase());
+    text.push_str(&sentence[verb.len()..]);
+    // What is announced by a colon is announced in every form.
+    let own_end = back.chars().next().filter(|c| ['.', '?', '!'].contains(c));
+    let back = match (own_end, end) {
+        (Some(own), ':') => format!(":{}", &back[own.len_utf8()..]),
+        (None, ':') => return None,
+        _ => back.to_owned(),
     };
-    let (front, back) = form.split_once(slot)?;
-    let mut text = front.to_owned();
-    push_rest(&mut text, "", sentences);
+    let (behind, back) = back.split_once("{rest}")?;
+    text.push_str(behind);
+    push_rest(&mut text, first.gap, &sentences[1..]);
     text.push_str(back);
     Some(text)
 }
@@ -114,6 +119,12 @@ mod tests {
         );
         assert_eq!(fill("Tell me. {question}", two), None);
         assert_eq!(fill("{text}", ""), None);
+        assert_eq!(fill("Do it now. {request}", "What is it?"), None);
+        assert_eq!(fill("A user asks to {deed}.{rest}", "Tell me why."), None);
+        assert_eq!(
+            fill("A user asks to {deed}.{rest}", "Say why.").as_deref(),
+            Some("A user asks to say why.")
+        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ use check::Check;
 use english::{Sentence, is_english, sentences};
 
 pub use directions::Direction;
-pub(crate) use english::{FUNCTION_WORDS, REQUESTS};
+pub(crate) use english::{FUNCTION_WORDS, NUMERALS, REQUESTS};
 
 /// Draws in one direction before it is given up for this wording, and directions in a row that are given up before an
 /// instruction counts as used up. Chosen so that what is there is found, not tuned.
@@ -64,9 +64,12 @@ pub struct Wordings<'a> {
     sentences: Vec<Sentence<'a>>,
     is_english: bool,
     check: Check<'a>,
-    said: HashSet<String>,
+    /// Hashes of what was said, which are shorter.
+    said: HashSet<[u8; 16]>,
     /// The directions that may fit, with the sums of their weights so far.
     directions: Vec<(&'static Direction, f64)>,
+    /// Places of the sequence that were drawn for.
+    n_drawn: u64,
     /// Where in the sum of all weights the first direction is looked for.
     start: f64,
     random: ChaCha8Rng,
@@ -113,13 +116,14 @@ impl<'a> Wordings<'a> {
             is_english,
             check: Check::new(original, special_tokens),
             said: HashSet::new(),
+            n_drawn: 0,
             start: random.random(),
             random,
         }
     }
 
-    /// The direction that the wording at this place of the sequence is to have: over any stretch each as often as its weight
-    /// says, to one or two.
+    /// The direction that the wording at this place of the sequence is to have: over any stretch each about as often as its weight
+    /// says.
     pub fn direction(&self, place: u64) -> &'static Direction {
         let total = self.directions.last().map_or(0.0, |(_, sum)| *sum);
         let at = (self.start + place as f64 * STEP).fract() * total;
@@ -139,7 +143,11 @@ impl<'a> Wordings<'a> {
     /// Takes a wording that is one and was not there yet.
     fn say(&mut self, text: &str) -> Result<(), &'static str> {
         self.check.check(text)?;
-        match self.said.insert(text.to_owned()) {
+        let hash = *blake3::hash(text.as_bytes())
+            .as_bytes()
+            .first_chunk()
+            .expect("a hash is longer");
+        match self.said.insert(hash) {
             true => Ok(()),
             false => Err("a wording that is there already"),
         }
@@ -157,15 +165,14 @@ impl<'a> Wordings<'a> {
         })
     }
 
-    /// Up to this many new wordings, from this place of the sequence on.
-    pub fn take(&mut self, first: u64, n: usize) -> Vec<Wording> {
+    /// Up to this many new wordings; fewer where no more are found.
+    pub fn next(&mut self, n: usize) -> Vec<Wording> {
         let mut found = Vec::new();
         let mut n_without = 0;
-        for place in first.. {
-            if found.len() == n || n_without == DIRECTIONS_WITHOUT {
-                break;
-            }
-            match self.draw(self.direction(place)) {
+        while found.len() < n && n_without < DIRECTIONS_WITHOUT {
+            let direction = self.direction(self.n_drawn);
+            self.n_drawn += 1;
+            match self.draw(direction) {
                 Some(wording) => {
                     n_without = 0;
                     found.push(wording);
@@ -228,7 +235,7 @@ mod tests {
     fn one_instruction_has_hundreds_of_wordings_and_each_keeps_what_counts() {
         let original = original(JUDGE);
         let tokens = special();
-        let wordings = Wordings::new(&original, &tokens, 0).take(0, 500);
+        let wordings = Wordings::new(&original, &tokens, 0).next(500);
         assert_eq!(wordings.len(), 500);
         let texts: HashSet<&str> = wordings
             .iter()
@@ -253,7 +260,7 @@ mod tests {
     fn directions_come_as_often_as_their_weights_say() {
         let original = original(JUDGE);
         let tokens = special();
-        let wordings = Wordings::new(&original, &tokens, 3).take(0, 200);
+        let wordings = Wordings::new(&original, &tokens, 3).next(200);
         let mut counts = BTreeMap::new();
         for wording in &wordings {
             *counts.entry(wording.direction).or_insert(0) += 1;
@@ -265,8 +272,11 @@ mod tests {
         for direction in directions::all() {
             let due = 200.0 * direction.weight / total;
             let found = f64::from(counts.get(direction.name.as_str()).copied().unwrap_or(0));
-            // Where nothing new is found in a direction another takes its place.
-            assert!(found <= due + 3.0, "{}: {found} of {due}", direction.name);
+            // Where nothing new is found in a direction another takes its place: "bullets" has two wordings.
+            assert!(found <= due + 4.0, "{}: {found} of {due}", direction.name);
+            if due > 8.0 {
+                assert!(found >= due - 3.0, "{}: {found} of {due}", direction.name);
+            }
         }
         assert!(counts.len() >= 18, "{counts:?}");
     }
@@ -274,9 +284,58 @@ mod tests {
     #[test]
     fn the_same_seed_says_the_same_and_a_longer_sequence_begins_with_the_shorter() {
         let original = original("Translate the sentence into French.");
-        let take = |seed, n| Wordings::new(&original, &[], seed).take(0, n);
+        let take = |seed, n| Wordings::new(&original, &[], seed).next(n);
         assert_eq!(take(1, 20), take(1, 40)[..20]);
         assert_ne!(take(1, 20), take(2, 20));
+    }
+
+    #[test]
+    fn many_instructions_are_said_in_good_english() {
+        // What must not come out of any of them.
+        let broken = [
+            "Would you please input",
+            "to question 1",
+            "U.S?",
+            "the?\n",
+            "Set out the",
+            "Provide me",
+            "Give the name of three",
+            "what it's",
+            "if to",
+            "if or not",
+            "Judge the expression",
+            "  ",
+            "..!",
+            "..?",
+            "write a love letter to your partner and",
+        ];
+        for text in [
+            "Judge whether the answer to the\nquestion contains an error.",
+            "Explain the significance of the U.S. Constitution.",
+            "Input sentence: The dog runs.",
+            "Question 1: What is the capital of France?",
+            "Explain the concept of gravity, and explain what it is.",
+            "Name three rivers.",
+            "Give me a recipe for a cake.",
+            "Decide whether or not it rains, and whether to go.",
+            "Evaluate the expression 2x - 3y.",
+            "Write a love letter to your partner.",
+            "Complete the story that begins with Once upon a time...",
+            "If the review is positive, then output 1.",
+        ] {
+            let original = original(text);
+            for Wording { text, .. } in Wordings::new(&original, &[], 0).next(60) {
+                for bad in broken {
+                    assert!(!text.contains(bad), "`{bad}` in {text}");
+                }
+                assert!(!text.contains("positive and after"), "{text}");
+                // Whose partner it is must stay clear.
+                let is_handed_on = ["colleague", "The assistant is", "Our team"]
+                    .iter()
+                    .any(|who| text.contains(who));
+                assert!(!(is_handed_on && text.contains("your partner")), "{text}");
+            }
+        }
     }
 
     #[test]
@@ -284,7 +343,7 @@ mod tests {
         let original = original(
             "Übersetze den folgenden Satz ins Polnische. Antworte nur mit der Übersetzung.",
         );
-        for Wording { direction, text } in Wordings::new(&original, &[], 0).take(0, 10) {
+        for Wording { direction, text } in Wordings::new(&original, &[], 0).next(10) {
             assert!(
                 ["bullets", "headed"].contains(&direction),
                 "{direction}: {text}"
@@ -319,7 +378,7 @@ mod tests {
     fn without_an_input_nothing_is_pointed_to() {
         let mut original = original("Name three rivers that flow through Poland");
         original.has_input = false;
-        for Wording { direction, text } in Wordings::new(&original, &[], 0).take(0, 100) {
+        for Wording { direction, text } in Wordings::new(&original, &[], 0).next(100) {
             assert!(
                 !["input-first", "typing-errors"].contains(&direction),
                 "{text}"
@@ -331,17 +390,17 @@ mod tests {
     #[test]
     fn nothing_can_be_said_otherwise_of_nothing() {
         let original = Original::default();
-        assert_eq!(Wordings::new(&original, &[], 0).take(0, 5), []);
+        assert_eq!(Wordings::new(&original, &[], 0).next(5), []);
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn any_text_is_reworded_or_left_alone(text in "\\PC{0,80}( \\PC{0,40}[.?!:]){0,4}", seed in 0_u64..1_000) {
+        fn any_text_is_reworded_or_left_alone(text in "(\\PC|\n|\u{a0}){0,80}([ \n]\\PC{0,40}[.?!:]){0,4}", seed in 0_u64..1_000) {
             let original = original(text.trim());
             let tokens = special();
-            for wording in Wordings::new(&original, &tokens, seed).take(0, 6) {
+            for wording in Wordings::new(&original, &tokens, seed).next(6) {
                 prop_assert_eq!(wording.text.matches(['{', '}']).count(), text.matches(['{', '}']).count());
                 prop_assert_eq!(wording.text.matches("<sep>").count(), text.matches("<sep>").count());
             }

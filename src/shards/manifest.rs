@@ -126,6 +126,9 @@ pub struct Rewording {
     pub keep_original: bool,
     /// Rows in the original wording.
     pub original_rows: u64,
+    /// New wordings that were asked for and could not be made, or stood there already.
+    #[serde(default)]
+    pub missing: u64,
     /// Rows by the direction they are reworded in.
     pub directions: BTreeMap<String, u64>,
     /// Wordings of a language model that broke a rule and were replaced, by reason.

@@ -7,21 +7,13 @@
 //! adjective follows its noun ("make the text longer"), and null for a question without a request ("What is a prime?"). Of the
 //! instructions of Alpaca 52K, 92 % have a pair.
 
-use std::collections::HashSet;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::{AsArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 
-use crate::reword::{FUNCTION_WORDS, REQUESTS};
-
-type Words = LazyLock<HashSet<&'static str>>;
-
-static NUMERALS: Words = LazyLock::new(|| {
-    let words = include_str!("../../data/lexicon/numerals.txt");
-    words.lines().collect()
-});
+use crate::reword::{FUNCTION_WORDS, NUMERALS, REQUESTS};
 
 /// Words, besides adverbs, behind which a request may begin.
 const LEADS: [&str; 14] = [

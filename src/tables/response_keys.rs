@@ -37,7 +37,9 @@ impl Keys {
         let inside = output
             .strip_prefix("```")
             .and_then(|rest| rest.strip_suffix("```"));
-        let text = inside.map_or(output, |text| text.trim_start_matches("json").trim());
+        let text = inside.map_or(output, |text| {
+            text.split_once('\n').map_or(text, |(_, rest)| rest).trim()
+        });
         if text.starts_with(['{', '['])
             && let Ok(value) = serde_json::from_str(text)
         {

@@ -35,6 +35,13 @@ fn a_source_that_cannot_be_opened_is_named() {
         2,
         &["no family `sort_number`", "did you mean `sort_numbers`?"],
     );
+    with_source(&scratch, "procedural:words,hard").fails(
+        2,
+        &[
+            "nothing hard in `words`",
+            "what is there is easy and medium",
+        ],
+    );
     with_source(&scratch, "procedural@lots")
         .fails(2, &["`lots` in `procedural@lots` is not a number of rows"]);
     assert!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::delia::{Row, Scratch, manifest, samples, skipped, source_of, stream};
+use crate::delia::{Row, Scratch, hashes, manifest, skipped, source_of, stream};
 use crate::fake_model::{self, completion, fault, prompt_of};
 use crate::server::{Asked, Reply, Server};
 
@@ -250,19 +250,88 @@ fn of_a_prompt_only_what_all_share_is_reworded() {
             row.instruction
         );
     }
-    // As a whole it is one instruction, and nothing in it is misspelt.
+    // Of a whole prompt it is the first paragraph.
     for row in tasks(&built(
         &scratch,
         &[&sources[..], &["--split-prompt", "none"]].concat(),
     )) {
+        assert!(row.instruction.ends_with(&tail(row)), "{}", row.instruction);
+    }
+}
+
+#[test]
+fn what_an_instruction_announces_is_left_alone() {
+    let scratch = Scratch::new();
+    let data = [
+        "He don't like it.",
+        "Once upon a time...",
+        "Judge it. Say why!",
+    ];
+    let rows = data.map(|data| {
+        let prompt = format!("Correct the grammar of the sentence: {data}");
+        format!("{}\n", json!({"instruction": prompt, "output": "ok"}))
+    });
+    scratch.file("task.jsonl", rows.concat());
+    let common = [
+        "--task",
+        "task.jsonl",
+        "--ratio",
+        "1",
+        "--split-prompt",
+        "none",
+    ];
+    let rows = built(&scratch, &[&common[..], &["--variants", "40"]].concat());
+    for row in tasks(&rows) {
+        let data = data[row.source_row as usize];
         assert!(
-            row.instruction
-                .contains(&format!("house {}", row.source_row)),
+            row.instruction.ends_with(&format!(": {data}")),
             "{}",
             row.instruction
         );
-        assert_ne!(row.direction.as_deref(), Some("typing-errors"));
     }
+    assert_eq!(tasks(&rows).len(), 120);
+}
+
+#[test]
+fn samples_that_meet_in_a_wording_stand_once_and_threads_change_nothing() {
+    let scratch = Scratch::new();
+    let rows = ["Judge it.", "Judge it"].map(|instruction| {
+        format!(
+            "{}\n",
+            json!({"instruction": instruction, "input": "a", "output": "b"})
+        )
+    });
+    scratch.file("task.jsonl", rows.concat());
+    let common = [
+        "--task",
+        "task.jsonl",
+        "--ratio",
+        "2",
+        "--variants",
+        "60",
+        "--keep-original",
+    ];
+    let rows = built(&scratch, &common);
+    let texts: BTreeSet<_> = tasks(&rows)
+        .iter()
+        .map(|row| row.instruction.clone())
+        .collect();
+    assert_eq!(texts.len(), tasks(&rows).len());
+    let missing = manifest(&scratch.path().join("shards"))["rewording"]["missing"].as_u64();
+    assert_eq!(tasks(&rows).len() as u64, 122 - missing.expect("a count"));
+    scratch
+        .build(
+            &[
+                &common[..],
+                &["--threads", "1", "--batch-rows", "7", "--out", "one"],
+            ]
+            .concat(),
+        )
+        .ok();
+    assert_eq!(
+        hashes(&scratch.path().join("one")),
+        hashes(&scratch.path().join("shards"))
+    );
 }
 
 #[test]
@@ -291,6 +360,8 @@ fn what_cannot_be_reworded_stands_as_it_is() {
     }
     assert_eq!((counts[&0], counts[&2]), (1, 30));
     assert!(counts[&1] > 5 && counts[&1] < 30, "{counts:?}");
+    let missing = &manifest(&scratch.path().join("shards"))["rewording"]["missing"];
+    assert_eq!(*missing, json!(30 + 30 - counts[&1]));
     // The ratio counts the rows that are there.
     assert_eq!(rows.len(), 5 * tasks(&rows).len());
 }
@@ -665,5 +736,4 @@ fn wordings_count_where_the_ratio_counts_tokens() {
     let (reworded, achieved) = tokens(&["--variants", "2"]);
     assert!(reworded > 2 * off, "{reworded} and {off}");
     assert!((achieved - 3.0).abs() < 0.1, "{achieved}");
-    assert_eq!(samples("task", 20).lines().count(), 20);
 }

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::config::BuildConfig;
 use crate::error::Result;
-use crate::llm::Outcome;
 use crate::reword::{Direction, Original, Wording, Wordings};
 
-use super::super::model::{Goal, Model};
+use super::super::model::{Goal, Model, said, unfenced};
 use super::super::stages::{Stage, Stages};
 use super::{Instruction, read, short_of_budget};
 
@@ -60,7 +59,7 @@ pub(super) async fn wordings(
     short_of_budget(ended, goal, answers.len() as u64, model, before)?;
     let (mut found, mut hasher, mut replaced) =
         (Vec::new(), blake3::Hasher::new(), BTreeMap::new());
-    let mut n_kept = 0_u64;
+    let (mut n_kept, mut n_own) = (0_u64, 0);
     for Instruction {
         idx,
         original,
@@ -73,7 +72,8 @@ pub(super) async fn wordings(
             let direction = wordings.direction(place);
             let text = answers
                 .remove(&ordinal(original, place))
-                .map_or(Err("no answer"), said);
+                .map_or(Err("no answer"), said)
+                .map(|text| unwrapped(&text));
             let accepted = text.and_then(|text| wordings.accept(&text).map(|()| text));
             match accepted {
                 Ok(text) => {
@@ -86,10 +86,15 @@ pub(super) async fn wordings(
                 Err(why) => {
                     *replaced.entry(why.to_owned()).or_insert(0) += 1;
                     let own = wordings.draw(direction);
-                    of_instruction.extend(own.or_else(|| wordings.take(place, 1).pop()));
+                    let own = own.or_else(|| wordings.next(1).pop());
+                    n_own += u64::from(own.is_some());
+                    of_instruction.extend(own);
                 }
             }
         }
+        hasher
+            .update(&idx.to_le_bytes())
+            .update(&(of_instruction.len() as u64).to_le_bytes());
         for wording in &of_instruction {
             hasher.update(wording.direction.as_bytes()).update(&[0]);
             hasher.update(wording.text.as_bytes()).update(&[0]);
@@ -103,8 +108,8 @@ pub(super) async fn wordings(
     for (why, n) in &replaced {
         note.push_str(&format!(", {n} × {why}"));
     }
-    if n_kept < n_planned {
-        note.push_str("; the others are by rules");
+    if n_own > 0 {
+        note.push_str(&format!("; {n_own} are by rules in their place"));
     }
     Ok(Asked {
         wordings: found,
@@ -150,44 +155,21 @@ fn message(original: &Original, direction: &Direction, special_tokens: &[String]
     )
 }
 
-/// What a model said, without the wrapping that it was told to leave out.
-pub(super) fn said(outcome: Outcome) -> std::result::Result<String, &'static str> {
-    let Outcome::Answered(answer) = outcome else {
-        return Err("a request refused");
-    };
-    let mut text = answer.text.trim();
-    for (opens, closes) in [
-        ("```text", "```"),
-        ("```", "```"),
-        ("---", "---"),
-        ("\"", "\""),
-        ("“", "”"),
-    ] {
-        if let Some(inside) = text
+/// A wording without the wrapping that a model was told to leave out.
+fn unwrapped(text: &str) -> String {
+    let mut text = unfenced(text.trim());
+    for (opens, closes) in [("---", "---"), ("\"", "\""), ("“", "”")] {
+        let inside = text
             .strip_prefix(opens)
-            .and_then(|rest| rest.strip_suffix(closes))
-        {
-            text = inside.trim();
-        }
+            .and_then(|rest| rest.strip_suffix(closes));
+        text = inside.map_or(text, str::trim);
     }
-    match text.is_empty() {
-        true => Err("an empty answer"),
-        false => Ok(text.to_owned()),
-    }
+    text.to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::Answer;
-
-    fn answer(text: &str) -> Outcome {
-        Outcome::Answered(Answer {
-            text: text.to_owned(),
-            finish_reason: None,
-            usage: None,
-        })
-    }
 
     #[test]
     fn a_wording_is_taken_out_of_its_wrapping() {
@@ -195,16 +177,11 @@ mod tests {
             "Do it.",
             " Do it.\n",
             "\"Do it.\"",
-            "```\nDo it.\n```",
+            "```text\nDo it.\n```",
             "---\nDo it.\n---",
         ] {
-            assert_eq!(said(answer(wrapped)), Ok("Do it.".to_owned()));
+            assert_eq!(unwrapped(wrapped), "Do it.");
         }
-        assert_eq!(said(answer(" \n")), Err("an empty answer"));
-        assert_eq!(
-            said(Outcome::Refused(String::new())),
-            Err("a request refused")
-        );
     }
 
     #[test]

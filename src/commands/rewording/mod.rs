@@ -29,6 +29,9 @@ use super::build::Progress;
 use super::model::{BUDGET_SPENT, Goal, LARGER_BUDGET, Model};
 use super::stages::{Stage, Stages, each_batch};
 
+/// Wordings of a batch.
+const WORDINGS_AT_ONCE: usize = 1_024;
+
 /// Characters of a text that a note shows.
 const SHOWN_CHARS: usize = 100;
 
@@ -82,7 +85,8 @@ async fn in_other_words(
 ) -> Result<Reworded> {
     let rewording = &config.rewording;
     let (mut notes, mut replaced) = (Vec::new(), BTreeMap::new());
-    let (parts, instructions) = instructions(stages, rewording, copies, &mut notes).await?;
+    let parts = parts(stages, rewording, copies, &mut notes).await?;
+    let instructions = instructions(stages, rewording, &parts, &mut notes).await?;
     let wordings = match (rewording.variants, model) {
         (0, _) => empty(stages, "wordings", &schema()).await?,
         (variants, Some(model)) if rewording.method == Reword::Llm => {
@@ -92,9 +96,12 @@ async fn in_other_words(
             let inputs = [instructions.key.as_str(), asked.key.as_str()];
             let (schema, wordings) = (schema(), asked.wordings);
             let fill = async |file: &mut FileWriter| {
-                wordings
-                    .iter()
-                    .try_for_each(|(idx, wordings)| push(file, *idx, wordings))
+                for (idx, wordings) in &wordings {
+                    for (nth, part) in wordings.chunks(WORDINGS_AT_ONCE).enumerate() {
+                        push(file, *idx, nth * WORDINGS_AT_ONCE, part)?;
+                    }
+                }
+                Ok(())
             };
             stages.make("wordings", &inputs, &schema, fill).await?
         }
@@ -110,15 +117,14 @@ async fn in_other_words(
     })
 }
 
-/// Leaves the tables `prompt_parts` and `instructions`; returns what decides the one, and the other.
-async fn instructions(
+/// Leaves the table `prompt_parts`; returns what decides it.
+async fn parts(
     stages: &Stages<'_>,
     rewording: &RewordConfig,
     copies: &Stage,
     notes: &mut Vec<String>,
-) -> Result<(String, Stage)> {
-    let is_reworded = rewording.variants > 0;
-    let is_shared = is_reworded && rewording.split_prompt == SplitPrompt::Auto;
+) -> Result<String> {
+    let is_shared = rewording.variants > 0 && rewording.split_prompt == SplitPrompt::Auto;
     let shared = match is_shared {
         true => {
             let query = queries::shared_prompts();
@@ -130,19 +136,32 @@ async fn instructions(
     if is_shared {
         notes.extend(split_notes(stages, &shared)?);
     }
-    let pattern = match &rewording.split_prompt {
-        SplitPrompt::Pattern(pattern) => Some(pattern.as_str()),
-        SplitPrompt::Auto | SplitPrompt::None => None,
-    };
-    let parts = queries::prompt_parts(pattern);
+    let parts = queries::prompt_parts(pattern(rewording));
     stages.view("prompt_parts", &parts).await?;
-    let parts = [copies.key.as_str(), &shared.key, &parts.fingerprint()].join(" ");
+    Ok([copies.key.as_str(), &shared.key, &parts.fingerprint()].join(" "))
+}
+
+fn pattern(rewording: &RewordConfig) -> Option<&str> {
+    match &rewording.split_prompt {
+        SplitPrompt::Pattern(pattern) => Some(pattern),
+        SplitPrompt::Auto | SplitPrompt::None => None,
+    }
+}
+
+/// Leaves the table `instructions`.
+async fn instructions(
+    stages: &Stages<'_>,
+    rewording: &RewordConfig,
+    parts: &str,
+    notes: &mut Vec<String>,
+) -> Result<Stage> {
+    let is_reworded = rewording.variants > 0;
     let instructions = match is_reworded {
-        true => stages.run(&queries::instructions(), &[&parts]).await?,
+        true => stages.run(&queries::instructions(), &[parts]).await?,
         false => empty(stages, "instructions", &instructions_schema()).await?,
     };
     register(stages, "instructions", &instructions).await?;
-    if let (Some(pattern), true) = (pattern, is_reworded) {
+    if let (Some(pattern), true) = (pattern(rewording), is_reworded) {
         let first = read(stages, &instructions, 1)?.next().transpose()?;
         if let Some(first) = first.and_then(|first| first.into_iter().next()) {
             notes.push(format!(
@@ -151,7 +170,7 @@ async fn instructions(
             ));
         }
     }
-    Ok((parts, instructions))
+    Ok(instructions)
 }
 
 async fn register(stages: &Stages<'_>, table: &'static str, stage: &Stage) -> Result<()> {
@@ -178,9 +197,18 @@ async fn by_rules(
                 n_wanted,
             } in batch?
             {
-                let wordings =
-                    Wordings::new(&original, &config.special_tokens, config.seed).take(0, n_wanted);
-                push(file, idx, &wordings)?;
+                let mut wordings = Wordings::new(&original, &config.special_tokens, config.seed);
+                let mut n_pushed = 0;
+                // In parts: a million samples may share one instruction.
+                while n_pushed < n_wanted {
+                    let n = WORDINGS_AT_ONCE.min(n_wanted - n_pushed);
+                    let new = wordings.next(n);
+                    push(file, idx, n_pushed, &new)?;
+                    n_pushed += new.len();
+                    if new.len() < n {
+                        break;
+                    }
+                }
             }
         }
         Ok(())
@@ -259,7 +287,8 @@ async fn empty(stages: &Stages<'_>, name: &str, schema: &SchemaRef) -> Result<St
     stages.make(name, &["none"], schema, async |_| Ok(())).await
 }
 
-fn push(file: &mut FileWriter, idx: i64, wordings: &[Wording]) -> Result<()> {
+/// Writes wordings of an instruction, of which so many are written already.
+fn push(file: &mut FileWriter, idx: i64, n_before: usize, wordings: &[Wording]) -> Result<()> {
     let texts = |text: fn(&Wording) -> &str| {
         Arc::new(StringArray::from_iter_values(wordings.iter().map(text)))
     };
@@ -267,7 +296,9 @@ fn push(file: &mut FileWriter, idx: i64, wordings: &[Wording]) -> Result<()> {
         schema(),
         vec![
             Arc::new(Int64Array::from(vec![idx; wordings.len()])),
-            Arc::new(Int64Array::from_iter_values(0..wordings.len() as i64)),
+            Arc::new(Int64Array::from_iter_values(
+                (n_before..n_before + wordings.len()).map(|place| place as i64),
+            )),
             texts(|wording| wording.direction),
             texts(|wording| &wording.text),
         ],
@@ -345,6 +376,7 @@ pub(super) async fn measured(
         variants: config.rewording.variants,
         keep_original: config.rewording.keep_original,
         original_rows: 0,
+        missing: 0,
         replaced: reworded.replaced.clone(),
         directions: BTreeMap::new(),
         original: None,
@@ -403,5 +435,11 @@ pub(super) async fn measured(
         },
     )
     .await?;
+    // What cannot be bettered is right as it is.
+    if config.rewording.method == Reword::Reflect {
+        return Ok(rewording);
+    }
+    let wanted = rewording.original.map_or(0, |spread| spread.rows) * u64::from(rewording.variants);
+    rewording.missing = wanted.saturating_sub(rewording.directions.values().sum());
     Ok(rewording)
 }

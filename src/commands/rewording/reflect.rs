@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, UInt64Type};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
+use arrow::error::ArrowError;
 use serde_json::Value;
 
 use crate::config::BuildConfig;
@@ -15,11 +16,15 @@ use crate::error::Result;
 use crate::llm::Outcome;
 use crate::queries;
 use crate::reword::{Original, Wordings};
+use crate::shards::FileWriter;
 use crate::tables::lift;
 
-use super::super::model::{Goal, Model};
+use super::super::model::{Goal, Model, said, unfenced};
 use super::super::stages::{Stage, Stages};
-use super::{Reworded, ask::said, short_of_budget};
+use super::{Reworded, parts, short_of_budget};
+
+/// Rows of a batch.
+const ROWS_AT_ONCE: usize = 1_024;
 
 /// A better response is at the most so many times as long, give or take the characters.
 const LONGER: usize = 4;
@@ -28,7 +33,10 @@ const SPARE_CHARS: usize = 400;
 struct Row {
     source_idx: i64,
     source_row: u64,
+    /// What stands before the instruction and behind it.
+    head: String,
     original: Original,
+    tail: String,
     input: String,
     output: String,
     /// What the model made of both.
@@ -46,7 +54,9 @@ pub(super) async fn reflect(
     copies: &Stage,
     model: &Model<'_>,
 ) -> Result<Reworded> {
-    let rows = stages.run(&queries::task_rows(), &[&copies.key]).await?;
+    let mut notes = Vec::new();
+    let decided = parts(stages, &config.rewording, copies, &mut notes).await?;
+    let rows = stages.run(&queries::task_rows(), &[&decided]).await?;
     let mut rows = read(stages, &rows)?;
     let before = model.asked();
     let mut replaced = BTreeMap::new();
@@ -82,23 +92,24 @@ pub(super) async fn reflect(
     for (why, n) in &replaced {
         note.push_str(&format!(", {n} × {why}"));
     }
-    let batch = table(&bettered).map_err(|error| lift("reflected")(error.into()))?;
-    let key = digest(&bettered);
-    let stage = stages
-        .make(
-            "reflected",
-            &[&copies.key, &key],
-            &batch.schema(),
-            async |file| file.push(batch.clone()),
-        )
-        .await?;
+    notes.push(note);
+    let (schema, key) = (schema(), digest(&bettered));
+    let fill = async |file: &mut FileWriter| {
+        for rows in bettered.chunks(ROWS_AT_ONCE) {
+            let batch = table(rows).map_err(|error| lift("reflected")(error.into()))?;
+            file.push(batch)?;
+        }
+        Ok(())
+    };
+    let inputs = [copies.key.as_str(), &key];
+    let stage = stages.make("reflected", &inputs, &schema, fill).await?;
     stages
         .register("reflected", std::slice::from_ref(&stage))
         .await?;
     let query = queries::reflected(config.rewording.keep_original);
     Ok(Reworded {
         stage: stages.run(&query, &[&copies.key, &stage.key]).await?,
-        notes: vec![note],
+        notes,
         replaced,
     })
 }
@@ -125,6 +136,16 @@ async fn ask(
         .collect())
 }
 
+impl Row {
+    /// What the instruction is about.
+    fn material(&self) -> &str {
+        match self.input.as_str() {
+            "" => self.tail.trim(),
+            input => input,
+        }
+    }
+}
+
 fn ask_for_instruction(row: &Row, config: &BuildConfig) -> (u64, String) {
     let tokens: Vec<_> = config
         .special_tokens
@@ -141,7 +162,9 @@ fn ask_for_instruction(row: &Row, config: &BuildConfig) -> (u64, String) {
          misunderstood, does it know its subject? Then write a better instruction for the same material, to which a response of \
          the same form is the right answer. Say nothing of that form which is not said already.{keep}\n\nAnswer with the better \
          instruction and nothing else.",
-        row.original.text, row.input, row.output
+        row.original.text,
+        row.material(),
+        row.output
     );
     (ordinal("instruction", row), message)
 }
@@ -153,7 +176,8 @@ fn ask_for_response(row: &Row) -> (u64, String) {
          Response:\n{}\n\nFirst judge the response for yourself: is it right, is it helpful, is it complete, does it go into \
          what matters, is it well put? Then write a better response, in exactly the same form, with the same verdict and with \
          the same keys where it has keys.\n\nAnswer with the better response and nothing else.",
-        row.input, row.output
+        row.material(),
+        row.output
     );
     (ordinal("response", row), message)
 }
@@ -184,6 +208,10 @@ fn response(
     special_tokens: &[String],
 ) -> std::result::Result<String, &'static str> {
     let n_chars = |text: &str| text.chars().count();
+    let new = match old.starts_with("```") {
+        true => new,
+        false => unfenced(&new).to_owned(),
+    };
     let keeps =
         |token: &String| old.matches(token.as_str()).count() == new.matches(token.as_str()).count();
     if new == old {
@@ -214,13 +242,13 @@ fn read(stages: &Stages<'_>, rows: &Stage) -> Result<Vec<Row>> {
             |column: &str, row: usize| batch[column].as_string::<i32>().value(row).to_owned();
         for row in 0..batch.num_rows() {
             let keys = batch["keys"].as_list::<i32>().value(row);
-            let input = text("input", row);
             found.push(Row {
                 source_idx: batch["source_idx"].as_primitive::<Int64Type>().value(row),
                 source_row: batch["source_row"].as_primitive::<UInt64Type>().value(row),
+                head: text("head", row),
                 original: Original {
                     text: text("instruction", row),
-                    has_input: !input.is_empty(),
+                    has_input: batch["has_input"].as_boolean().value(row),
                     keys: keys
                         .as_string::<i32>()
                         .iter()
@@ -228,7 +256,8 @@ fn read(stages: &Stages<'_>, rows: &Stage) -> Result<Vec<Row>> {
                         .map(str::to_owned)
                         .collect(),
                 },
-                input,
+                tail: text("tail", row),
+                input: text("input", row),
                 output: text("output", row),
                 instruction: None,
                 response: None,
@@ -239,30 +268,33 @@ fn read(stages: &Stages<'_>, rows: &Stage) -> Result<Vec<Row>> {
 }
 
 /// The table `reflected`.
-fn table(rows: &[Row]) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {
+fn schema() -> SchemaRef {
     let field = |name: &str, data_type| Field::new(name, data_type, false);
-    let schema = Schema::new(vec![
+    Arc::new(Schema::new(vec![
         field("source_idx", DataType::Int64),
         field("source_row", DataType::UInt64),
         field("instruction", DataType::Utf8),
         field("output", DataType::Utf8),
-    ]);
+    ]))
+}
+
+fn table(rows: &[Row]) -> std::result::Result<RecordBatch, ArrowError> {
+    let sources = rows.iter().map(|row| row.source_idx);
+    let source_rows = rows.iter().map(|row| row.source_row);
+    let instructions = rows.iter().map(|row| {
+        let instruction = row.instruction.as_ref().unwrap_or(&row.original.text);
+        format!("{}{instruction}{}", row.head, row.tail)
+    });
+    let outputs = rows
+        .iter()
+        .map(|row| row.response.as_ref().unwrap_or(&row.output));
     RecordBatch::try_new(
-        Arc::new(schema),
+        schema(),
         vec![
-            Arc::new(Int64Array::from_iter_values(
-                rows.iter().map(|row| row.source_idx),
-            )),
-            Arc::new(UInt64Array::from_iter_values(
-                rows.iter().map(|row| row.source_row),
-            )),
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| {
-                row.instruction.as_ref().unwrap_or(&row.original.text)
-            }))),
-            Arc::new(StringArray::from_iter_values(
-                rows.iter()
-                    .map(|row| row.response.as_ref().unwrap_or(&row.output)),
-            )),
+            Arc::new(Int64Array::from_iter_values(sources)),
+            Arc::new(UInt64Array::from_iter_values(source_rows)),
+            Arc::new(StringArray::from_iter_values(instructions)),
+            Arc::new(StringArray::from_iter_values(outputs)),
         ],
     )
 }
@@ -270,6 +302,9 @@ fn table(rows: &[Row]) -> std::result::Result<RecordBatch, arrow::error::ArrowEr
 fn digest(rows: &[Row]) -> String {
     let mut hasher = blake3::Hasher::new();
     for row in rows {
+        hasher
+            .update(&row.source_idx.to_le_bytes())
+            .update(&row.source_row.to_le_bytes());
         for text in [&row.instruction, &row.response] {
             hasher
                 .update(text.as_deref().unwrap_or_default().as_bytes())
@@ -288,6 +323,9 @@ mod tests {
         let old = r#"{"thought": "short", "hallucination": "no"}"#;
         let of = |new: &str| response(old, new.to_owned(), &["<sep>".to_owned()]);
         assert!(of(r#"{"thought": "a better one", "hallucination": "no"}"#).is_ok());
+        assert!(
+            of("```json\n{\"thought\": \"a better one\", \"hallucination\": \"no\"}\n```").is_ok()
+        );
         assert_eq!(of(old), Err("the same response"));
         assert_eq!(
             of(r#"{"thought": "a", "verdict": "no"}"#),

@@ -22,7 +22,7 @@ use crate::sources::{Access, Source};
 use crate::tables::{Engine, RawTable, lift, session};
 
 use super::build::Progress;
-use super::model::{BUDGET_SPENT, Goal, LARGER_BUDGET, Model};
+use super::model::{BUDGET_SPENT, Goal, LARGER_BUDGET, Model, said};
 use super::stages::{Stages, each_batch};
 
 use filter::Filter;
@@ -280,11 +280,8 @@ impl Sampling<'_> {
         let (mut answers, ended) = self.model.ask(messages, goal, |_| true).await?;
         let mut answered = Vec::new();
         for (ordinal, pair) in (first..).zip(new) {
-            let answer = match answers.remove(&ordinal) {
-                Some(Outcome::Answered(answer)) => form.answered(pair, &answer.text),
-                Some(Outcome::Refused(_)) => Err("a request refused"),
-                None => Err("no answer"),
-            };
+            let answer = answers.remove(&ordinal).map_or(Err("no answer"), said);
+            let answer = answer.and_then(|text| form.answered(pair, &text));
             match answer {
                 Ok(pair) => answered.push(pair),
                 Err(why) => sampled.count(why),

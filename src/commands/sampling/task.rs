@@ -6,10 +6,10 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
+use super::super::model::unfenced;
 use super::parse::Pair;
+use super::prompt::PAIRS_PER_REQUEST;
 
-/// Samples that a request asks for.
-const SAMPLES_PER_REQUEST: usize = 5;
 /// Samples of the task that a request shows.
 const SHOWN: usize = 3;
 /// An output is between half of the shortest and twice the longest of the samples, give or take these characters.
@@ -21,10 +21,15 @@ pub(super) struct Form {
     instruction: Option<String>,
     /// Whether what is asked about stands in the input.
     pub(super) has_input: bool,
+    /// Whether no sample has an input.
+    has_none: bool,
     /// The keys of the outputs, where all are JSON objects with the same.
     keys: Option<Vec<String>>,
     output_chars: (usize, usize),
-    special_tokens: Vec<String>,
+    /// How often each stands in an output, where that is the same in all.
+    special_tokens: Vec<(String, Option<usize>)>,
+    /// Whether an output is a block of code.
+    is_fenced: bool,
 }
 
 impl Form {
@@ -36,9 +41,20 @@ impl Form {
             .iter()
             .all(|pair| pair.instruction == first.instruction);
         let keys = keys(&first.output);
+        let counted = |token: &String| {
+            let mut times = samples
+                .iter()
+                .map(|pair| pair.output.matches(token.as_str()).count());
+            let first = times.next();
+            (
+                token.clone(),
+                first.filter(|n| times.all(|other| other == *n)),
+            )
+        };
         Some(Form {
             instruction: is_same.then(|| first.instruction.clone()),
             has_input: samples.iter().all(|pair| !pair.input.is_empty()),
+            has_none: samples.iter().all(|pair| pair.input.is_empty()),
             keys: keys.filter(|known| {
                 samples
                     .iter()
@@ -48,7 +64,10 @@ impl Form {
                 chars.clone().min().unwrap_or(0) / 2,
                 2 * chars.max().unwrap_or(0),
             ),
-            special_tokens: special_tokens.to_vec(),
+            special_tokens: special_tokens.iter().map(counted).collect(),
+            is_fenced: samples
+                .iter()
+                .any(|pair| pair.output.trim().starts_with("```")),
         })
     }
 
@@ -57,36 +76,33 @@ impl Form {
         if let Some(instruction) = &self.instruction {
             pair.instruction.clone_from(instruction);
         }
-        match self.has_input && pair.input.is_empty() {
-            true => Err("no input"),
-            false => Ok(pair),
+        match (self.has_input, pair.input.is_empty()) {
+            (true, true) => Err("no input"),
+            // The samples have their data in the instruction.
+            (false, false) if self.has_none => Err("an input"),
+            _ => Ok(pair),
         }
     }
 
     /// The same sample with this answer.
     pub(super) fn answered(&self, mut pair: Pair, answer: &str) -> Result<Pair, &'static str> {
-        let answer = answer.trim();
-        let inside = answer
-            .strip_prefix("```")
-            .and_then(|rest| rest.strip_suffix("```"));
-        let answer = inside.map_or(answer, |text| text.trim_start_matches("json").trim());
+        let answer = match self.is_fenced {
+            true => answer.trim(),
+            false => unfenced(answer.trim()),
+        };
         let n_chars = answer.chars().count();
         let (least, most) = self.output_chars;
-        if answer.is_empty() {
-            return Err("an empty answer");
-        }
         if self.keys.is_some() && keys(answer) != self.keys {
             return Err("an answer with other keys");
         }
         if n_chars + SPARE_CHARS < least || n_chars > most + SPARE_CHARS {
             return Err("an answer that is too long or too short");
         }
-        if self
-            .special_tokens
-            .iter()
-            .any(|token| answer.contains(token.as_str()))
-        {
-            return Err("an answer with a special token");
+        let keeps = |(token, n): &(String, Option<usize>)| {
+            n.is_none_or(|n| answer.matches(token.as_str()).count() == n)
+        };
+        if !self.special_tokens.iter().all(keeps) {
+            return Err("a special token lost or added");
         }
         answer.clone_into(&mut pair.output);
         Ok(pair)
@@ -107,7 +123,7 @@ pub(super) fn ask_for_samples(seed: u64, ordinal: u64, known: &[Pair]) -> String
         .map(|pair| format!("{}\n", pair.to_json()))
         .collect();
     format!(
-        "These are samples of one task:\n\n{shown}\nWrite {SAMPLES_PER_REQUEST} more samples of the same task. Each is about something \
+        "These are samples of one task:\n\n{shown}\nWrite {PAIRS_PER_REQUEST} more samples of the same task. Each is about something \
          else than those above and than the others, and as different from them as the task allows; the instruction stays word for \
          word what it is. Of answers that may be of several kinds, let every kind come.\n\nAnswer with a JSON array of objects with \
          the keys \"instruction\", \"input\" and \"output\", and nothing else."
@@ -183,7 +199,7 @@ mod tests {
         );
         assert_eq!(
             of(&good.replace("may", "<sep>")),
-            Err("an answer with a special token")
+            Err("a special token lost or added")
         );
         assert!(Form::of(&[], &[]).is_none());
     }
