@@ -1,6 +1,6 @@
 //! What has to be known of English to say something in another way: sentences, and which of them are requests.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 type Words = LazyLock<HashSet<&'static str>>;
@@ -72,6 +72,28 @@ const WORDS_PER_FUNCTION_WORD: usize = 6;
 /// One letter in so many may be beyond ASCII there.
 const LETTERS_PER_FOREIGN: usize = 10;
 
+/// What a small word says of the language of its text.
+#[derive(Clone, Copy, Default)]
+struct SmallWord {
+    is_function_word: bool,
+    is_english_alone: bool,
+    is_not_english: bool,
+}
+
+static SMALL_WORDS: LazyLock<HashMap<&'static str, SmallWord>> = LazyLock::new(|| {
+    let mut words: HashMap<&str, SmallWord> = HashMap::new();
+    for word in FUNCTION_WORDS.iter() {
+        words.entry(word).or_default().is_function_word = true;
+    }
+    for word in ENGLISH_ALONE {
+        words.entry(word).or_default().is_english_alone = true;
+    }
+    for word in NOT_ENGLISH {
+        words.entry(word).or_default().is_not_english = true;
+    }
+    words
+});
+
 /// A sentence of an instruction, with the white space behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sentence<'a> {
@@ -79,29 +101,37 @@ pub(super) struct Sentence<'a> {
     pub(super) text: &'a str,
     /// The white space before the next.
     pub(super) gap: &'a str,
+    verb: Option<&'a str>,
 }
 
 impl<'a> Sentence<'a> {
+    fn new(text: &'a str, gap: &'a str) -> Sentence<'a> {
+        let verb = Sentence::opening_verb(text);
+        Sentence { text, gap, verb }
+    }
+
     /// The verb that it opens with, where it is a request.
     pub(super) fn verb(&self) -> Option<&'a str> {
-        let n_letters = self
-            .text
-            .bytes()
-            .take_while(u8::is_ascii_alphabetic)
-            .count();
-        let (word, rest) = self.text.split_at(n_letters);
+        self.verb
+    }
+
+    fn opening_verb(text: &'a str) -> Option<&'a str> {
+        let n_letters = text.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (word, rest) = text.split_at(n_letters);
+        if !word.starts_with(|c: char| c.is_ascii_uppercase()) {
+            return None;
+        }
         let next = rest.strip_prefix(' ')?.split([' ', '\n']).next();
         let next = next.unwrap_or_default();
         let verb = word.to_ascii_lowercase();
         // "Input sentence: …" is a label, "Translate this: …" is none.
         let is_label = next.strip_suffix(':').is_some_and(|word| !is_small(word));
         let may_be_noun = ALSO_NOUNS.contains(&verb.as_str());
-        let is_verb = word.starts_with(|c: char| c.is_ascii_uppercase())
+        let is_verb = REQUESTS.contains(verb.as_str())
             && !next.is_empty()
             && !is_label
             && !AFTER_NOUNS.contains(&next)
-            && (!may_be_noun || follows_verb(next))
-            && REQUESTS.contains(verb.as_str());
+            && (!may_be_noun || follows_verb(next));
         is_verb.then_some(word)
     }
 
@@ -150,10 +180,8 @@ pub(super) fn sentences(text: &str) -> Vec<Sentence<'_>> {
         let n_bytes = end_of_sentence(rest);
         let (sentence, behind) = rest.split_at(n_bytes);
         let next = behind.trim_start();
-        found.push(Sentence {
-            text: sentence,
-            gap: &behind[..behind.len() - next.len()],
-        });
+        let gap = &behind[..behind.len() - next.len()];
+        found.push(Sentence::new(sentence, gap));
         rest = next;
     }
     found
@@ -212,16 +240,18 @@ pub(super) fn is_english(sentences: &[Sentence<'_>]) -> bool {
     if n_foreign * LETTERS_PER_FOREIGN > letters().count() {
         return false;
     }
-    let lower: Vec<String> = texts()
-        .flat_map(words)
-        .map(str::to_ascii_lowercase)
-        .collect();
-    let count = |is: &dyn Fn(&str) -> bool| lower.iter().filter(|word| is(word)).count();
-    let n_alone = count(&|word| ENGLISH_ALONE.contains(&word));
-    let n_others = count(&|word| NOT_ENGLISH.contains(&word));
-    let n_function_words = count(&|word| FUNCTION_WORDS.contains(word));
+    let (mut n_words, mut n_alone, mut n_others, mut n_function_words) = (0, 0, 0, 0);
+    for word in texts().flat_map(words) {
+        n_words += 1;
+        let word = word.to_ascii_lowercase();
+        if let Some(kind) = SMALL_WORDS.get(word.as_str()) {
+            n_function_words += usize::from(kind.is_function_word);
+            n_alone += usize::from(kind.is_english_alone);
+            n_others += usize::from(kind.is_not_english);
+        }
+    }
     let is_request = sentences.iter().any(|sentence| sentence.verb().is_some());
-    let has_enough = n_function_words * WORDS_PER_FUNCTION_WORD >= lower.len();
+    let has_enough = n_function_words * WORDS_PER_FUNCTION_WORD >= n_words;
     n_alone >= n_others && ((n_alone > 0 && has_enough) || (is_request && n_others == 0))
 }
 

@@ -465,7 +465,7 @@ fn a_language_model_rewords_and_our_rules_take_the_place_of_what_breaks_them() {
         "a brace lost or added",
         "words around the wording",
         "no word in common",
-        "the others are by rules",
+        "are by rules in their place",
     ] {
         assert!(said.contains(why), "{why}: {said}");
     }
