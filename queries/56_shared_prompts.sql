@@ -1,7 +1,8 @@
 -- What is the same in all prompts of a task source that has nothing but prompts; runs only where they are split by it.
 --
 -- in   firsts(source_idx, kind, source_row, instruction, input, …)
--- out  source_idx, n_rows, prefix, suffix, sample
+--      sources(source_idx, name, …)
+-- out  source_idx, name, n_rows, prefix, suffix, sample
 --      a row for every such source; both ends in whole lines, and empty where nothing is the same; `sample` is its first prompt
 WITH shared AS (
     SELECT
@@ -16,10 +17,12 @@ WITH shared AS (
 )
 SELECT
     shared.source_idx,
+    name,
     CAST(n_rows AS BIGINT) AS n_rows,
     ends[1] AS prefix,
     ends[2] AS suffix,
     instruction AS sample
-FROM shared
+FROM sources
+JOIN shared ON shared.source_idx = sources.source_idx
 JOIN firsts ON firsts.source_idx = shared.source_idx AND firsts.source_row = shared.first_row
 ORDER BY shared.source_idx;

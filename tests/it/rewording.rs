@@ -216,7 +216,7 @@ fn of_a_prompt_only_what_all_share_is_reworded() {
     ];
     let said = scratch.build(&sources).ok();
     assert!(
-        said.contains("what 12 task prompts without an input have in common is reworded"),
+        said.contains("`task`: what 12 prompts without an input have in common is reworded"),
         "{said}"
     );
     assert!(

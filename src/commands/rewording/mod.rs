@@ -315,6 +315,7 @@ fn split_notes(stages: &Stages<'_>, shared: &Stage) -> Result<Vec<String>> {
             |column: &str, row: usize| batch[column].as_string::<i32>().value(row).to_owned();
         for row in 0..batch.num_rows() {
             let n_rows = batch["n_rows"].as_primitive::<Int64Type>().value(row);
+            let name = text("name", row);
             let (prefix, suffix) = (text("prefix", row), text("suffix", row));
             let longer = if suffix.trim().len() > prefix.trim().len() {
                 &suffix
@@ -323,10 +324,13 @@ fn split_notes(stages: &Stages<'_>, shared: &Stage) -> Result<Vec<String>> {
             };
             notes.push(match longer.trim() {
                 "" => format!(
-                    "task prompts without an input that have no line in common: each is reworded as a whole, such as {}",
+                    "`{name}`: prompts without an input that have no line in common; each is reworded as a whole, such as {}",
                     shown(&text("sample", row))
                 ),
-                same => format!("what {n_rows} task prompts without an input have in common is reworded, the rest is their input: {}", shown(same)),
+                same => format!(
+                    "`{name}`: what {n_rows} prompts without an input have in common is reworded, the rest is their input: {}",
+                    shown(same)
+                ),
             });
         }
     }
