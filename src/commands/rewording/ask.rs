@@ -37,24 +37,25 @@ pub(super) async fn wordings(
         wanted.extend(batch?);
     }
     let tokens = &config.special_tokens;
-    let mut plan = Vec::new();
-    for Instruction {
-        original, n_wanted, ..
-    } in &wanted
-    {
-        let wordings = Wordings::for_model(original, tokens, config.seed);
-        for place in 0..*n_wanted as u64 {
-            let message = message(original, wordings.direction(place), tokens);
-            plan.push((ordinal(original, place), message));
-        }
-    }
+    let n_planned = wanted.iter().map(|wanted| wanted.n_wanted as u64).sum();
+    // A message is written when its turn comes.
+    let plan = wanted.iter().flat_map(
+        |Instruction {
+             original, n_wanted, ..
+         }| {
+            let wordings = Wordings::for_model(original, tokens, config.seed);
+            (0..*n_wanted as u64).map(move |place| {
+                let message = message(original, wordings.direction(place), tokens);
+                (ordinal(original, place), message)
+            })
+        },
+    );
     let before = model.asked();
     let goal = Goal {
         what: "wordings",
         kept: 0,
-        wanted: plan.len() as u64,
+        wanted: n_planned,
     };
-    let n_planned = plan.len() as u64;
     let (mut answers, ended) = model.ask(plan, goal, |_| true).await?;
     short_of_budget(ended, goal, answers.len() as u64, model, before)?;
     let (mut found, mut hasher, mut replaced) =

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::config::BuildConfig;
 use crate::error::Result;
-use crate::llm::Outcome;
+use crate::llm::{Asked, Outcome};
 use crate::queries;
 use crate::reword::{Original, Wordings};
 use crate::shards::FileWriter;
@@ -62,8 +62,8 @@ pub(super) async fn reflect(
     let mut replaced = BTreeMap::new();
     let mut count = |why: &str| *replaced.entry(why.to_owned()).or_insert(0_u64) += 1;
 
-    let plan = rows.iter().map(|row| ask_for_instruction(row, config));
-    let answers = ask(model, plan.collect(), "instructions", before).await?;
+    let plan = |row: &Row| ask_for_instruction(row, config);
+    let answers = ask(model, &rows, "instruction", plan, before).await?;
     for (row, outcome) in rows.iter_mut().zip(answers) {
         let mut wordings = Wordings::new(&row.original, &config.special_tokens, config.seed);
         match said(outcome).and_then(|text| wordings.accept(&text).map(|()| text)) {
@@ -71,8 +71,7 @@ pub(super) async fn reflect(
             Err(why) => count(why),
         }
     }
-    let plan = rows.iter().map(ask_for_response);
-    let answers = ask(model, plan.collect(), "responses", before).await?;
+    let answers = ask(model, &rows, "response", ask_for_response, before).await?;
     for (row, outcome) in rows.iter_mut().zip(answers) {
         match said(outcome).and_then(|text| response(&row.output, text, &config.special_tokens)) {
             Ok(text) => row.response = Some(text),
@@ -114,25 +113,26 @@ pub(super) async fn reflect(
     })
 }
 
-/// The answers, in the order of the plan.
+/// The answers to what is asked of each row, in the order of the rows.
 async fn ask(
     model: &Model<'_>,
-    plan: Vec<(u64, String)>,
+    rows: &[Row],
     what: &'static str,
-    before: crate::llm::Asked,
+    message: impl Fn(&Row) -> String,
+    before: Asked,
 ) -> Result<Vec<Outcome>> {
-    let places: Vec<u64> = plan.iter().map(|(ordinal, _)| *ordinal).collect();
     let goal = Goal {
-        what,
+        what: "answers",
         kept: 0,
-        wanted: plan.len() as u64,
+        wanted: rows.len() as u64,
     };
+    let plan = rows.iter().map(|row| (ordinal(what, row), message(row)));
     let (mut answers, ended) = model.ask(plan, goal, |_| true).await?;
     short_of_budget(ended, goal, answers.len() as u64, model, before)?;
     let missing = || Outcome::Refused("no answer".to_owned());
-    Ok(places
+    Ok(rows
         .iter()
-        .map(|place| answers.remove(place).unwrap_or_else(missing))
+        .map(|row| answers.remove(&ordinal(what, row)).unwrap_or_else(missing))
         .collect())
 }
 
@@ -146,7 +146,7 @@ impl Row {
     }
 }
 
-fn ask_for_instruction(row: &Row, config: &BuildConfig) -> (u64, String) {
+fn ask_for_instruction(row: &Row, config: &BuildConfig) -> String {
     let tokens: Vec<_> = config
         .special_tokens
         .iter()
@@ -156,7 +156,7 @@ fn ask_for_instruction(row: &Row, config: &BuildConfig) -> (u64, String) {
         true => String::new(),
         false => format!(" Keep {} as often as it stands there.", tokens.join(", ")),
     };
-    let message = format!(
+    format!(
         "Below stand an instruction, the material it is about, and a response.\n\nInstruction:\n{}\n\nMaterial:\n{}\n\nResponse:\n{}\n\n\
          First judge the instruction for yourself: is it clear, is it complete, does it ask for enough thought, can it be \
          misunderstood, does it know its subject? Then write a better instruction for the same material, to which a response of \
@@ -165,21 +165,19 @@ fn ask_for_instruction(row: &Row, config: &BuildConfig) -> (u64, String) {
         row.original.text,
         row.material(),
         row.output
-    );
-    (ordinal("instruction", row), message)
+    )
 }
 
-fn ask_for_response(row: &Row) -> (u64, String) {
+fn ask_for_response(row: &Row) -> String {
     let instruction = row.instruction.as_ref().unwrap_or(&row.original.text);
-    let message = format!(
+    format!(
         "Below stand an instruction, the material it is about, and a response.\n\nInstruction:\n{instruction}\n\nMaterial:\n{}\n\n\
          Response:\n{}\n\nFirst judge the response for yourself: is it right, is it helpful, is it complete, does it go into \
          what matters, is it well put? Then write a better response, in exactly the same form, with the same verdict and with \
          the same keys where it has keys.\n\nAnswer with the better response and nothing else.",
         row.material(),
         row.output
-    );
-    (ordinal("response", row), message)
+    )
 }
 
 /// Where a request stands in the plan: the same wherever its row comes among others.
