@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::error::Result;
-use crate::model::{Decoder, Kernels, Sequences};
+use crate::model::{Decoder, Kernels, Packing, Sequences};
 use crate::sample::Prompt;
 use crate::tokenizer::ChatTokenizer;
 
@@ -34,7 +34,7 @@ pub fn generate<B: Kernels>(
 fn best_token<B: Kernels>(decoder: &Decoder<B>, ids: &[u32]) -> u32 {
     let sequences = Sequences {
         ids,
-        seq_len: ids.len(),
+        packing: &Packing::of(vec![ids.len()]),
     };
     let states: Tensor<B, 2> = decoder.forward(sequences, None);
     let scores = decoder.logits(states.narrow(0, ids.len() - 1, 1));

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-use super::fit_values::{BatchSize, Init, LossOn, TooLong};
+use super::fit_values::{
+    BatchSize, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,
+};
 
 /// The model of a fit that names none.
 pub(super) const DEFAULT_MODEL: &str = "bundled:tiny";
@@ -62,6 +64,36 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
 
+    /// Which projections get an adapter: `all`, names such as `q_proj,v_proj`, or `re:REGEX` of whole module names [default: all]
+    #[arg(long, value_name = "TARGETS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Targets>,
+
+    /// Scale by alpha / sqrt(rank) instead (rsLoRA)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rslora: Option<bool>,
+
+    /// Train the length of every row of a matrix apart from its direction (DoRA)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dora: Option<bool>,
+
+    /// How much faster the second matrix of an adapter learns than the first (LoRA+) [default: 1]
+    #[arg(long, value_name = "X")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora_plus_ratio: Option<f64>,
+
+    /// Noise on the embeddings of every sample (NEFTune); 5 to 15 is usual [default: 0]
+    #[arg(long, value_name = "ALPHA")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neftune: Option<f64>,
+
+    /// Start from this adapter, Delia's or PEFT's, with its rank, alpha and targets
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["rank", "alpha", "targets", "rslora", "dora", "full"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<PathBuf>,
+
     /// The highest learning rate; it falls to 0 along a cosine [default: 2e-4]
     #[arg(long, value_name = "X")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +144,26 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_on: Option<LossOn>,
 
+    /// What the loss of a step is a mean of [default: token]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_norm: Option<LossNorm>,
+
+    /// Tokens computed at a time: less takes less memory [default: 1024 on the CPU, 8192 on a GPU]
+    #[arg(long, value_name = "TOKENS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_tokens: Option<usize>,
+
+    /// What is computed a second time in the backward pass instead of being kept in memory [default: none]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recompute: Option<Recompute>,
+
+    /// Hold the frozen projections in 8 or 4 bits (QLoRA) [default: as they are]
+    #[arg(long, value_enum, value_name = "BITS", conflicts_with = "full")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantize_base: Option<QuantizeBase>,
+
     /// A token to add to the vocabulary; may be given several times, without a value for none [default: those the build names]
     #[arg(long, value_name = "TOKEN", num_args = 0..=1)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,6 +205,12 @@ impl FitTable {
             rank: flags.rank.or(self.rank),
             alpha: flags.alpha.or(self.alpha),
             dropout: flags.dropout.or(self.dropout),
+            targets: flags.targets.or(self.targets),
+            rslora: flags.rslora.or(self.rslora),
+            dora: flags.dora.or(self.dora),
+            lora_plus_ratio: flags.lora_plus_ratio.or(self.lora_plus_ratio),
+            neftune: flags.neftune.or(self.neftune),
+            adapter: flags.adapter.or(self.adapter),
             lr: flags.lr.or(self.lr),
             warmup: flags.warmup.or(self.warmup),
             weight_decay: flags.weight_decay.or(self.weight_decay),
@@ -163,6 +221,10 @@ impl FitTable {
             max_length: flags.max_length.or(self.max_length),
             too_long: flags.too_long.or(self.too_long),
             loss_on: flags.loss_on.or(self.loss_on),
+            loss_norm: flags.loss_norm.or(self.loss_norm),
+            micro_tokens: flags.micro_tokens.or(self.micro_tokens),
+            recompute: flags.recompute.or(self.recompute),
+            quantize_base: flags.quantize_base.or(self.quantize_base),
             special_token: flags.special_token.or(self.special_token),
             init: flags.init.or(self.init),
             full: flags.full.or(self.full),
@@ -174,7 +236,7 @@ impl FitTable {
 
     /// Makes relative paths start from `folder`.
     pub(super) fn rebase(&mut self, folder: &Path) {
-        for path in [&mut self.model, &mut self.init_model]
+        for path in [&mut self.model, &mut self.init_model, &mut self.adapter]
             .into_iter()
             .flatten()
         {
@@ -197,6 +259,19 @@ pub struct FitConfig {
     pub alpha: f64,
     /// Dropout before the adapters.
     pub dropout: f64,
+    /// Which projections get one.
+    pub targets: Targets,
+    /// Whether outputs are scaled by alpha / sqrt(rank) instead.
+    pub rslora: bool,
+    /// Whether lengths of rows are trained apart.
+    pub dora: bool,
+    /// How much faster an adapter's second matrix learns.
+    pub lora_plus_ratio: f64,
+    /// Noise on embeddings.
+    pub neftune: f64,
+    /// The adapter to start from, which says rank, alpha and targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<PathBuf>,
     /// The highest learning rate.
     pub lr: f64,
     /// The share of the steps over which the learning rate rises.
@@ -219,6 +294,16 @@ pub struct FitConfig {
     pub too_long: TooLong,
     /// Which tokens the loss counts.
     pub loss_on: LossOn,
+    /// What the loss of a step is a mean of.
+    pub loss_norm: LossNorm,
+    /// Tokens computed at a time; `None` for what suits the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_tokens: Option<usize>,
+    /// What is computed again instead of kept.
+    pub recompute: Recompute,
+    /// How the frozen projections are held; `None` for as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantize_base: Option<QuantizeBase>,
     /// Tokens to add to the vocabulary; `None` for those the build names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special_token: Option<Vec<String>>,
@@ -250,6 +335,12 @@ impl FitConfig {
             dropout: table
                 .dropout
                 .unwrap_or(if full { 0.0 } else { DEFAULT_DROPOUT }),
+            targets: table.targets.unwrap_or_default(),
+            rslora: table.rslora.unwrap_or(false),
+            dora: table.dora.unwrap_or(false),
+            lora_plus_ratio: table.lora_plus_ratio.unwrap_or(1.0),
+            neftune: table.neftune.unwrap_or(0.0),
+            adapter: table.adapter,
             lr: table.lr.unwrap_or(DEFAULT_LR),
             warmup: table.warmup.unwrap_or(DEFAULT_WARMUP),
             weight_decay: table.weight_decay.unwrap_or(DEFAULT_WEIGHT_DECAY),
@@ -260,6 +351,10 @@ impl FitConfig {
             max_length: table.max_length,
             too_long: table.too_long.unwrap_or_default(),
             loss_on: table.loss_on.unwrap_or_default(),
+            loss_norm: table.loss_norm.unwrap_or_default(),
+            micro_tokens: table.micro_tokens,
+            recompute: table.recompute.unwrap_or_default(),
+            quantize_base: table.quantize_base,
             special_token: table.special_token,
             init: table.init.unwrap_or_default(),
             full,
@@ -308,6 +403,11 @@ impl FitConfig {
                 "leave it out for whole passes",
             ),
             ("save-every", self.save_every, "the default is 50"),
+            (
+                "micro-tokens",
+                self.micro_tokens.unwrap_or(1) as u64,
+                "leave it out for what suits the device",
+            ),
         ];
         for (key, value, hint) in whole {
             if value == 0 {
@@ -326,6 +426,8 @@ impl FitConfig {
             ("alpha", self.alpha, 0.0..=f64::MAX),
             ("dropout", self.dropout, 0.0..=0.999),
             ("lr", self.lr, 0.0..=f64::MAX),
+            ("lora-plus-ratio", self.lora_plus_ratio, 0.0..=f64::MAX),
+            ("neftune", self.neftune, 0.0..=f64::MAX),
             ("warmup", self.warmup, 0.0..=1.0),
             ("weight-decay", self.weight_decay, 0.0..=f64::MAX),
             ("clip", self.clip, f64::MIN_POSITIVE..=f64::MAX),
@@ -340,6 +442,21 @@ impl FitConfig {
             }
         }
         super::check_special_tokens(self.special_token.as_deref().unwrap_or_default())?;
+        let has_adapter_settings = self.dora || self.rslora || self.targets != Targets::All;
+        if self.full && (has_adapter_settings || self.adapter.is_some()) {
+            return refuse(
+                "full",
+                "there are no adapters to set or to start from".to_owned(),
+                "leave one of them out",
+            );
+        }
+        if self.full && self.quantize_base.is_some() {
+            return refuse(
+                "quantize-base",
+                "weights that are trained need all their bits".to_owned(),
+                "leave one of `--full` and `--quantize-base` out",
+            );
+        }
         if self.full && self.dropout > 0.0 {
             return refuse(
                 "dropout",

@@ -93,6 +93,145 @@ pub enum LossOn {
     Sequence,
 }
 
+/// What the loss of a step is a mean of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossNorm {
+    /// All tokens of the step that the loss counts
+    #[default]
+    Token,
+    /// The means of its micro-batches, as Hugging Face trainers had it until late 2024
+    Microbatch,
+}
+
+/// What is computed a second time in the backward pass instead of being kept (Chen et al. 2016). Scores of the attention
+/// are never kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recompute {
+    /// Nothing
+    #[default]
+    None,
+    /// The attention of every block, with its projections
+    Attention,
+    /// Every block: only what passes between blocks is kept
+    Block,
+}
+
+/// How the frozen weights of the projections are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuantizeBase {
+    /// 8 bits, and a scale for every 32 numbers
+    Q8,
+    /// 4 bits, and a scale for every 32 numbers
+    Q4,
+}
+
+/// The projections that get an adapter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "TargetsText", into = "TargetsText")]
+pub enum Targets {
+    /// All of them.
+    #[default]
+    All,
+    /// Those whose module's name is one of these, or ends with a dot and one of these.
+    Names(Vec<String>),
+    /// Those whose module's whole name it finds.
+    Pattern(String),
+}
+
+/// What a pattern begins with on the command line.
+const PATTERN: &str = "re:";
+
+impl Targets {
+    /// Whether a module is meant, such as `model.layers.0.self_attn.q_proj`.
+    pub fn hold(&self, module: &str) -> bool {
+        match self {
+            Targets::All => true,
+            Targets::Names(names) => names.iter().any(|name| is_named(module, name)),
+            Targets::Pattern(pattern) => {
+                whole(pattern).is_ok_and(|pattern| pattern.is_match(module))
+            }
+        }
+    }
+
+    /// The first name that none of the modules has, or the pattern where it finds none.
+    pub fn unmet<'a>(&self, modules: impl Iterator<Item = &'a str> + Clone) -> Option<&str> {
+        match self {
+            Targets::All => None,
+            Targets::Names(names) => names
+                .iter()
+                .find(|name| !modules.clone().any(|module| is_named(module, name)))
+                .map(String::as_str),
+            Targets::Pattern(pattern) => {
+                let finds_one = modules.clone().any(|module| self.hold(module));
+                (!finds_one).then_some(pattern)
+            }
+        }
+    }
+}
+
+fn is_named(module: &str, name: &str) -> bool {
+    let rest = module.strip_suffix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+fn whole(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    regex::Regex::new(&format!("^(?:{pattern})$"))
+}
+
+impl FromStr for Targets {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Targets, String> {
+        if text == "all" {
+            return Ok(Targets::All);
+        }
+        if let Some(pattern) = text.strip_prefix(PATTERN) {
+            return whole(pattern)
+                .map(|_| Targets::Pattern(pattern.to_owned()))
+                .map_err(|error| format!("`{pattern}` is no regular expression: {error}"));
+        }
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        match names.iter().any(String::is_empty) {
+            true => Err(format!(
+                "`{text}` is none of `all`, names such as `q_proj,v_proj`, and `{PATTERN}REGEX`"
+            )),
+            false => Ok(Targets::Names(names)),
+        }
+    }
+}
+
+/// A text as on the command line, or a list of names.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum TargetsText {
+    Text(String),
+    Names(Vec<String>),
+}
+
+impl TryFrom<TargetsText> for Targets {
+    type Error = String;
+
+    fn try_from(text: TargetsText) -> Result<Targets, String> {
+        match text {
+            TargetsText::Text(text) => text.parse(),
+            TargetsText::Names(names) => names.join(",").parse(),
+        }
+    }
+}
+
+impl From<Targets> for TargetsText {
+    fn from(targets: Targets) -> TargetsText {
+        match targets {
+            Targets::All => TargetsText::Text("all".to_owned()),
+            Targets::Names(names) => TargetsText::Names(names),
+            Targets::Pattern(pattern) => TargetsText::Text(format!("{PATTERN}{pattern}")),
+        }
+    }
+}
+
 /// The value a new token's row starts from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -25,7 +25,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use fit::{FitConfig, FitTable};
-pub use fit_values::{BatchSize, DeviceChoice, Init, LossOn, TooLong};
+pub use fit_values::{
+    BatchSize, DeviceChoice, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,
+};
 pub use hub::HubDataset;
 pub use llm::{Caps, DEFAULT_ANSWER_TOKENS, DEFAULT_TEMPERATURE, LlmConfig, Prices};
 pub use mix::{Mix, MixFlags, Weight};

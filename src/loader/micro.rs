@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::config::LossOn;
-use crate::model::Target;
+use crate::model::{Packing, Target};
 use crate::sample::Kind;
 use crate::tokenizer::Encoded;
 
@@ -70,13 +70,13 @@ impl std::ops::AddAssign for ByKind {
     }
 }
 
-/// Samples computed together, each padded behind its end.
+/// Samples computed together, one behind the other; none sees another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MicroBatch {
-    /// Token ids, `seq_len` for every sample.
+    /// Token ids, padding included.
     pub ids: Vec<u32>,
-    /// Tokens of the longest sample.
-    pub seq_len: usize,
+    /// Where each sample, and each stretch of padding, begins and ends.
+    pub packing: Packing,
     /// The tokens that the loss counts.
     pub targets: Vec<Target>,
     /// The kind of the sample each target is of.
@@ -85,11 +85,19 @@ pub struct MicroBatch {
     pub positions: Vec<u64>,
 }
 
-/// Sorts the samples of a step by length and cuts them into micro-batches of at most `max_tokens` tokens, padding included;
-/// a longer sample is alone.
+/// How large a micro-batch may be, and how its samples must lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MicroShape {
+    /// Tokens of a micro-batch, padding included; a longer sample is alone.
+    pub max_tokens: usize,
+    /// Where attention is computed row by row: what the length of rows is a multiple of, so that few shapes occur.
+    pub row_multiple: Option<usize>,
+}
+
+/// Sorts the samples of a step by length and packs them into micro-batches.
 pub fn micro_batches(
     mut examples: Vec<Example>,
-    max_tokens: usize,
+    shape: MicroShape,
     loss_on: LossOn,
 ) -> Vec<MicroBatch> {
     // Longest first, so that the first micro-batch shows whether there is memory enough.
@@ -99,16 +107,117 @@ pub fn micro_batches(
             example.position,
         )
     });
+    match shape.row_multiple {
+        None => in_one_row(&examples, shape.max_tokens, loss_on),
+        Some(multiple) => in_rows(&examples, shape.max_tokens, multiple, loss_on),
+    }
+}
+
+/// Micro-batches without any padding.
+fn in_one_row(examples: &[Example], max_tokens: usize, loss_on: LossOn) -> Vec<MicroBatch> {
     let mut batches = Vec::new();
-    let mut rest = &examples[..];
-    while let Some(longest) = rest.first() {
-        let seq_len = longest.encoded.ids.len();
-        let n = (max_tokens / seq_len).clamp(1, rest.len());
-        let (together, others) = rest.split_at(n);
-        batches.push(micro_batch(together, seq_len, loss_on));
-        rest = others;
+    let mut open = Layout::default();
+    for example in examples {
+        let n_tokens = example.encoded.ids.len();
+        if !open.lengths.is_empty() && open.ids.len() + n_tokens > max_tokens {
+            batches.push(std::mem::take(&mut open).closed(None));
+        }
+        open.add(example, loss_on);
+    }
+    if !open.lengths.is_empty() {
+        batches.push(open.closed(None));
     }
     batches
+}
+
+/// Micro-batches of rows of one length, each filled with what still fits in, longest first (best fit decreasing).
+fn in_rows(
+    examples: &[Example],
+    max_tokens: usize,
+    multiple: usize,
+    loss_on: LossOn,
+) -> Vec<MicroBatch> {
+    let mut batches = Vec::new();
+    let mut rest: Vec<&Example> = examples.iter().collect();
+    while let Some(longest) = rest.first() {
+        let row_len = longest.encoded.ids.len().next_multiple_of(multiple);
+        let n_rows = (max_tokens / row_len).max(1);
+        let mut rows: Vec<(usize, Vec<&Example>)> = Vec::new();
+        let mut left = Vec::new();
+        for example in rest {
+            let n_tokens = example.encoded.ids.len();
+            let fits = |place: &usize| rows[*place].0 + n_tokens <= row_len;
+            let fullest = (0..rows.len())
+                .filter(fits)
+                .max_by_key(|&place| rows[place].0);
+            match fullest {
+                Some(place) => {
+                    rows[place].0 += n_tokens;
+                    rows[place].1.push(example);
+                }
+                None if rows.len() < n_rows => rows.push((n_tokens, vec![example])),
+                None => left.push(example),
+            }
+        }
+        let mut open = Layout::default();
+        for (used, row) in rows {
+            for example in row {
+                open.add(example, loss_on);
+            }
+            open.pad(row_len - used);
+        }
+        batches.push(open.closed(Some(row_len)));
+        rest = left;
+    }
+    batches
+}
+
+/// A micro-batch to which samples are added.
+#[derive(Default)]
+struct Layout {
+    ids: Vec<u32>,
+    lengths: Vec<usize>,
+    targets: Vec<Target>,
+    kinds: Vec<Kind>,
+    positions: Vec<u64>,
+}
+
+impl Layout {
+    fn add(&mut self, example: &Example, loss_on: LossOn) {
+        let first_row = self.ids.len();
+        let ids = &example.encoded.ids;
+        for place in supervised(&example.encoded, loss_on) {
+            self.targets.push(Target {
+                row: (first_row + place - 1) as u32,
+                token: ids[place],
+            });
+            self.kinds.push(example.kind);
+        }
+        self.ids.extend(ids);
+        self.lengths.push(ids.len());
+        self.positions.push(example.position);
+    }
+
+    /// Padding is a sequence of its own, of which nothing is counted.
+    fn pad(&mut self, n_tokens: usize) {
+        if n_tokens > 0 {
+            self.ids.resize(self.ids.len() + n_tokens, 0);
+            self.lengths.push(n_tokens);
+        }
+    }
+
+    fn closed(self, row_len: Option<usize>) -> MicroBatch {
+        MicroBatch {
+            ids: self.ids,
+            packing: match row_len {
+                Some(row_len) => Packing::in_rows(self.lengths, row_len),
+                None => Packing::of(self.lengths),
+            },
+            targets: self.targets,
+            kinds: self.kinds,
+            positions: self.positions,
+        }
+    }
 }
 
 /// The tokens of a sample that the loss counts; the first has nothing it could be predicted from.
@@ -118,31 +227,6 @@ pub(super) fn supervised(encoded: &Encoded, loss_on: LossOn) -> Range<usize> {
         LossOn::Sequence => 1,
     };
     start..encoded.ids.len().max(start)
-}
-
-fn micro_batch(examples: &[Example], seq_len: usize, loss_on: LossOn) -> MicroBatch {
-    let mut batch = MicroBatch {
-        ids: Vec::with_capacity(examples.len() * seq_len),
-        seq_len,
-        targets: Vec::new(),
-        kinds: Vec::new(),
-        positions: examples.iter().map(|example| example.position).collect(),
-    };
-    for example in examples {
-        let first_row = batch.ids.len();
-        let ids = &example.encoded.ids;
-        for place in supervised(&example.encoded, loss_on) {
-            batch.targets.push(Target {
-                row: (first_row + place - 1) as u32,
-                token: ids[place],
-            });
-            batch.kinds.push(example.kind);
-        }
-        batch.ids.extend(ids);
-        // Behind the end nothing is counted, and nothing before it looks there.
-        batch.ids.resize(first_row + seq_len, 0);
-    }
-    batch
 }
 
 #[cfg(test)]
@@ -164,33 +248,58 @@ mod tests {
         }
     }
 
+    const ONE_ROW: MicroShape = MicroShape {
+        max_tokens: 24,
+        row_multiple: None,
+    };
+
     #[test]
     fn every_sample_is_in_one_micro_batch_and_none_is_larger_than_allowed() {
         let examples: Vec<_> = (0..17)
             .map(|nth| example(nth, 3 + (nth as usize * 7) % 11, 2))
             .collect();
-        let batches = micro_batches(examples, 24, LossOn::Response);
-        let mut positions: Vec<_> = batches
-            .iter()
-            .flat_map(|batch| batch.positions.clone())
-            .collect();
-        positions.sort_unstable();
-        assert_eq!(positions, (0..17).collect::<Vec<_>>());
-        for batch in &batches {
-            assert_eq!(batch.ids.len(), batch.seq_len * batch.positions.len());
-            assert!(batch.ids.len() <= 24);
+        let n_tokens: usize = examples.iter().map(|each| each.encoded.ids.len()).sum();
+        let in_rows = MicroShape {
+            max_tokens: 32,
+            row_multiple: Some(8),
+        };
+        for shape in [ONE_ROW, in_rows] {
+            let batches = micro_batches(examples.clone(), shape, LossOn::Response);
+            let mut positions: Vec<_> = batches
+                .iter()
+                .flat_map(|batch| batch.positions.clone())
+                .collect();
+            positions.sort_unstable();
+            assert_eq!(positions, (0..17).collect::<Vec<_>>());
+            for batch in &batches {
+                assert_eq!(batch.ids.len(), batch.packing.n_tokens());
+                assert!(batch.ids.len() <= shape.max_tokens);
+                assert!(
+                    batch
+                        .packing
+                        .row_len()
+                        .is_multiple_of(shape.row_multiple.unwrap_or(1))
+                );
+                for target in &batch.targets {
+                    // The ids of an example count up, so its next token is known.
+                    assert_eq!(batch.ids[target.row as usize] + 1, target.token);
+                }
+            }
+            let computed: usize = batches.iter().map(|batch| batch.ids.len()).sum();
+            match shape.row_multiple {
+                None => assert_eq!(computed, n_tokens, "nothing is padded"),
+                Some(_) => assert!(computed < n_tokens * 5 / 4, "{computed} for {n_tokens}"),
+            }
         }
-        assert_eq!(
-            micro_batches(vec![example(0, 50, 2)], 24, LossOn::Response).len(),
-            1
-        );
+        let alone = micro_batches(vec![example(0, 50, 2)], ONE_ROW, LossOn::Response);
+        assert_eq!(alone.len(), 1);
     }
 
     #[test]
     fn the_loss_counts_the_response_or_all_but_the_first_token() {
         let count = |loss_on| {
             let batch =
-                micro_batches(vec![example(0, 6, 4), example(1, 4, 0)], 100, loss_on).remove(0);
+                micro_batches(vec![example(0, 6, 4), example(1, 4, 0)], ONE_ROW, loss_on).remove(0);
             batch
                 .targets
                 .iter()

@@ -16,7 +16,7 @@ use crate::sample::Kind;
 use crate::shards::{Plan, StreamReader, StreamSample};
 use crate::tokenizer::ChatTokenizer;
 
-pub use micro::{ByKind, Example, GlobalBatch, MicroBatch, micro_batches};
+pub use micro::{ByKind, Example, GlobalBatch, MicroBatch, MicroShape, micro_batches};
 
 /// Steps tokenised ahead of the trainer.
 const STEPS_AHEAD: usize = 4;
@@ -42,8 +42,8 @@ pub struct LoaderConfig {
     pub too_long: TooLong,
     /// Which tokens the loss counts.
     pub loss_on: LossOn,
-    /// Tokens computed at a time.
-    pub micro_tokens: usize,
+    /// What is computed at a time.
+    pub micro_shape: MicroShape,
 }
 
 impl LoaderConfig {
@@ -220,7 +220,7 @@ impl Batches {
             }
         }
         batch.n_samples = kept.len();
-        batch.micro_batches = micro_batches(kept, self.config.micro_tokens, self.config.loss_on);
+        batch.micro_batches = micro_batches(kept, self.config.micro_shape, self.config.loss_on);
         Ok(batch)
     }
 }

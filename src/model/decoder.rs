@@ -1,15 +1,20 @@
-//! The Llama decoder.
+//! The decoder.
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{DType, Distribution, Tensor, TensorData};
+use half::bf16;
 
 use crate::error::Result;
 
-use super::config::DecoderConfig;
+use super::block::{Block, Pass, fresh_norm};
+use super::config::{DecoderConfig, Norm};
 use super::kernels::Kernels;
+use super::noise::Noise;
+use super::packing::Packing;
+use super::projection::Projection;
 use super::random::random;
 use super::rope::Rope;
-use super::tokens::{NewRows, TokenTable};
+use super::tokens::{NewRows, TokenTable, indices};
 use super::weights::Weights;
 
 /// A decoder with its weights.
@@ -22,85 +27,17 @@ pub struct Decoder<B: Backend> {
     norm: Tensor<B, 2>,
     /// Token rows the next token is scored with; none for a tied model, which scores with those it reads with.
     pub head: Option<TokenTable<B>>,
-    rope: Rope<B>,
+    ropes: Vec<Rope<B>>,
 }
 
-#[derive(Clone, Debug)]
-struct Block<B: Backend> {
-    attention_norm: Tensor<B, 2>,
-    q: Projection<B>,
-    k: Projection<B>,
-    v: Projection<B>,
-    o: Projection<B>,
-    mlp_norm: Tensor<B, 2>,
-    gate: Projection<B>,
-    up: Projection<B>,
-    down: Projection<B>,
-}
-
-/// A linear map, with a trained branch of low rank beside it: `x·Wᵀ + bias + scale·(x·Aᵀ)·Bᵀ`.
-#[derive(Clone, Debug)]
-pub struct Projection<B: Backend> {
-    /// `[out, in]`
-    pub weight: Tensor<B, 2>,
-    /// `[1, out]`
-    pub bias: Option<Tensor<B, 2>>,
-    /// The branch (Hu et al. 2021).
-    pub adapter: Option<Adapter<B>>,
-}
-
-/// A branch of low rank, in 32 bits.
-#[derive(Clone, Debug)]
-pub struct Adapter<B: Backend> {
-    /// `[rank, in]`
-    pub a: Tensor<B, 2>,
-    /// `[out, rank]`
-    pub b: Tensor<B, 2>,
-    /// `alpha / rank`
-    pub scale: f64,
-}
-
-/// Sequences of one length, padded behind their ends.
+/// Tokens, sequence behind sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequences<'a> {
-    /// Token ids, sequence after sequence.
+    /// Token ids.
     pub ids: &'a [u32],
-    /// Tokens in each.
-    pub seq_len: usize,
+    /// Where each sequence begins and ends.
+    pub packing: &'a Packing,
 }
-
-/// Dropout before the adapters: a function of its key and of the place in the model, so that nothing has to be remembered.
-#[derive(Clone, Copy, Debug)]
-pub struct Dropout {
-    /// The probability that a value is dropped.
-    pub probability: f64,
-    /// Differs for every micro-batch of a run.
-    pub key: u64,
-}
-
-impl Dropout {
-    /// `x` with values dropped and the others scaled up; a draw of its own for every `site`.
-    fn apply<B: Kernels>(self, x: Tensor<B, 2>, site: u64) -> Tensor<B, 2> {
-        let mut hasher = blake3::Hasher::new_derive_key("delia dropout mask v1");
-        hasher
-            .update(&self.key.to_le_bytes())
-            .update(&site.to_le_bytes());
-        let hash = hasher.finalize();
-        let seed = hash.as_bytes().first_chunk().expect("32 bytes");
-        B::dropout(x, self.probability, u64::from_le_bytes(*seed))
-    }
-}
-
-/// Where a projection stands; names are Hugging Face's.
-pub const PROJECTIONS: [&str; 7] = [
-    "self_attn.q_proj",
-    "self_attn.k_proj",
-    "self_attn.v_proj",
-    "self_attn.o_proj",
-    "mlp.gate_proj",
-    "mlp.up_proj",
-    "mlp.down_proj",
-];
 
 /// The name of the embedding's module.
 pub const EMBEDDING: &str = "model.embed_tokens";
@@ -108,14 +45,14 @@ pub const EMBEDDING: &str = "model.embed_tokens";
 pub const HEAD: &str = "lm_head";
 
 /// Where the weights of a new decoder come from: the tensor of this name and shape.
-type Source<'a, B> = dyn FnMut(&str, [usize; 2], Role) -> Result<Tensor<B, 2>> + 'a;
+pub(super) type Source<'a, B> = dyn FnMut(&str, [usize; 2], Role) -> Result<Tensor<B, 2>> + 'a;
 
 /// What a tensor is, as far as its fresh value and its stored shape depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Role {
     Matrix,
     /// Stored without the first dimension, which is 1.
-    Norm,
+    Norm(Norm),
     /// As a norm.
     Bias,
 }
@@ -136,7 +73,7 @@ impl<B: Kernels> Decoder<B> {
         let decoder = Decoder::build(config, positions, device, &mut |name, shape, role| {
             let stored = match role {
                 Role::Matrix => &shape[..],
-                Role::Norm | Role::Bias => &shape[1..],
+                Role::Norm(_) | Role::Bias => &shape[1..],
             };
             let values = weights.values(name, stored)?;
             used.push(name.to_owned());
@@ -170,7 +107,7 @@ impl<B: Kernels> Decoder<B> {
         let built = Decoder::build(config, positions, device, &mut |name, shape, role| {
             let tensor = match role {
                 Role::Matrix => random(shape, normal, seed, name, device),
-                Role::Norm => Tensor::<B, 2>::ones(shape, device),
+                Role::Norm(norm) => Tensor::<B, 2>::full(shape, fresh_norm(norm), device),
                 Role::Bias => Tensor::<B, 2>::zeros(shape, device),
             };
             Ok(tensor.cast(dtype))
@@ -185,165 +122,106 @@ impl<B: Kernels> Decoder<B> {
         source: &mut Source<'_, B>,
     ) -> Result<Decoder<B>> {
         let d = config.hidden_size;
-        let of_head = |heads: usize| heads * config.head_dim;
-        let (queries, keys) = (of_head(config.n_heads), of_head(config.n_kv_heads));
         let vocabulary = [config.vocab_size, d];
         let embedding = source("model.embed_tokens.weight", vocabulary, Role::Matrix)?;
-        let mut blocks = Vec::with_capacity(config.n_layers);
-        for layer in 0..config.n_layers {
-            let mut tensor = |name: &str, shape, role| {
+        let mut blocks = Vec::with_capacity(config.n_layers());
+        for layer in 0..config.n_layers() {
+            blocks.push(Block::build(config, &mut |name, shape, role| {
                 source(&format!("model.layers.{layer}.{name}"), shape, role)
-            };
-            let mut projection = |name: &str, rows, columns, has_bias| -> Result<Projection<B>> {
-                let weight = tensor(&format!("{name}.weight"), [rows, columns], Role::Matrix)?;
-                let bias = if has_bias {
-                    Some(tensor(&format!("{name}.bias"), [1, rows], Role::Bias)?)
-                } else {
-                    None
-                };
-                Ok(Projection {
-                    weight,
-                    bias,
-                    adapter: None,
-                })
-            };
-            let wide = config.intermediate_size;
-            let [q, k, v, o] = [(0, queries, d), (1, keys, d), (2, keys, d), (3, d, queries)].map(
-                |(place, rows, columns)| {
-                    projection(PROJECTIONS[place], rows, columns, config.attention_bias)
-                },
-            );
-            let [gate, up, down] =
-                [(4, wide, d), (5, wide, d), (6, d, wide)].map(|(place, rows, columns)| {
-                    projection(PROJECTIONS[place], rows, columns, config.mlp_bias)
-                });
-            blocks.push(Block {
-                q: q?,
-                k: k?,
-                v: v?,
-                o: o?,
-                gate: gate?,
-                up: up?,
-                down: down?,
-                attention_norm: tensor("input_layernorm.weight", [1, d], Role::Norm)?,
-                mlp_norm: tensor("post_attention_layernorm.weight", [1, d], Role::Norm)?,
-            });
+            })?);
         }
-        let norm = source("model.norm.weight", [1, d], Role::Norm)?;
-        let head = if config.is_tied {
-            None
-        } else {
-            Some(TokenTable::new(source(
-                "lm_head.weight",
-                vocabulary,
-                Role::Matrix,
-            )?))
+        let norm = source("model.norm.weight", [1, d], Role::Norm(config.norm))?;
+        let head = match config.is_tied {
+            true => None,
+            false => Some(source("lm_head.weight", vocabulary, Role::Matrix)?),
         };
+        let ropes = config.ropes.iter();
         Ok(Decoder {
-            config: config.clone(),
             embedding: TokenTable::new(embedding),
             blocks,
             norm,
-            head,
-            rope: Rope::new(config, positions, device),
+            head: head.map(TokenTable::new),
+            ropes: ropes
+                .map(|rope| Rope::new(rope, config.head_dim, positions, device))
+                .collect(),
+            config: config.clone(),
         })
     }
 
-    /// The state every token is scored from, `[tokens, hidden]`: the last block's, normalised.
-    pub fn forward(&self, sequences: Sequences<'_>, dropout: Option<Dropout>) -> Tensor<B, 2> {
-        let mut x = self.embedding.lookup(sequences.ids);
-        for (layer, block) in (0..).zip(&self.blocks) {
-            x = self.block(block, x, sequences, dropout, layer);
+    /// The state every token is scored from, `[t, hidden]`: the last block's, normalised.
+    pub fn forward(&self, sequences: Sequences<'_>, noise: Option<Noise>) -> Tensor<B, 2> {
+        let pass = self.pass(sequences, noise);
+        let mut x = self.read(sequences, noise);
+        for (layer, block) in self.blocks.iter().enumerate() {
+            x = block.feed(block.attend(x, layer, &pass), layer, &pass);
         }
-        B::rms_norm(x, self.norm.clone(), self.config.norm_eps)
+        self.last_norm(x)
     }
 
     /// The states between the blocks as `transformers` returns them: the embeddings, the output of every block but the last,
     /// and that of the last after the final norm.
     pub fn hidden_states(&self, sequences: Sequences<'_>) -> Vec<Tensor<B, 2>> {
-        let mut states = vec![self.embedding.lookup(sequences.ids)];
-        for (layer, block) in (0..).zip(&self.blocks) {
+        let pass = self.pass(sequences, None);
+        let mut states = vec![self.read(sequences, None)];
+        for (layer, block) in self.blocks.iter().enumerate() {
             let before = states[states.len() - 1].clone();
-            states.push(self.block(block, before, sequences, None, layer));
+            states.push(block.feed(block.attend(before, layer, &pass), layer, &pass));
         }
         let last = states.pop().expect("the embeddings at least");
-        states.push(B::rms_norm(last, self.norm.clone(), self.config.norm_eps));
+        states.push(self.last_norm(last));
         states
+    }
+
+    /// The embeddings of tokens, `[t, hidden]`.
+    pub(super) fn read(&self, sequences: Sequences<'_>, noise: Option<Noise>) -> Tensor<B, 2> {
+        let mut x = self.embedding.lookup(sequences.ids);
+        let scale = self.config.embedding_scale;
+        if scale != 1.0 {
+            // As transformers: the factor is rounded to the type it multiplies.
+            let rounded = match x.dtype() {
+                DType::BF16 => bf16::from_f64(scale).to_f64(),
+                _ => scale,
+            };
+            x = x * rounded;
+        }
+        match noise {
+            Some(noise) => noise.on_embeddings(x, sequences.packing),
+            None => x,
+        }
+    }
+
+    pub(super) fn block(&self, layer: usize) -> &Block<B> {
+        &self.blocks[layer]
+    }
+
+    pub(super) fn last_norm(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        B::rms_norm(x, self.norm.clone(), self.config.norm)
+    }
+
+    pub(super) fn pass<'a>(
+        &'a self,
+        sequences: Sequences<'a>,
+        noise: Option<Noise>,
+    ) -> Pass<'a, B> {
+        let device = self.norm.device();
+        let positions: Tensor<B, 1, burn::tensor::Int> =
+            indices(sequences.packing.positions(), &device);
+        let angles = self.ropes.iter().map(|rope| rope.at(&positions));
+        Pass {
+            config: &self.config,
+            packing: sequences.packing,
+            angles: angles.collect(),
+            noise,
+        }
     }
 
     /// Scores of the next token, `[n, vocabulary]`, from states `[n, hidden]`.
     pub fn logits(&self, states: Tensor<B, 2>) -> Tensor<B, 2> {
-        self.scoring_table().scores(states)
-    }
-
-    fn block(
-        &self,
-        block: &Block<B>,
-        x: Tensor<B, 2>, // [tokens, d]
-        sequences: Sequences<'_>,
-        dropout: Option<Dropout>,
-        layer: u64,
-    ) -> Tensor<B, 2> {
-        let eps = self.config.norm_eps;
-        let mut sites = layer * 4..;
-        // The projections that read the same values share the dropped ones.
-        let mut thinned = |x: &Tensor<B, 2>| {
-            let site = sites.next().expect("an endless range");
-            dropout.map_or_else(|| x.clone(), |dropout| dropout.apply(x.clone(), site))
-        };
-
-        let normed = B::rms_norm(x.clone(), block.attention_norm.clone(), eps);
-        let thin = thinned(&normed);
-        let q = block.q.forward(&normed, &thin); // [tokens, h·hd]
-        let k = block.k.forward(&normed, &thin); // [tokens, kv·hd]
-        let v = block.v.forward(&normed, &thin);
-        let attended = self.attend(q, k, v, sequences.seq_len); // [tokens, h·hd]
-        let thin = thinned(&attended);
-        let x = x + block.o.forward(&attended, &thin);
-
-        let normed = B::rms_norm(x.clone(), block.mlp_norm.clone(), eps);
-        let thin = thinned(&normed);
-        let gate = block.gate.forward(&normed, &thin); // [tokens, intermediate]
-        let up = block.up.forward(&normed, &thin);
-        let gated = B::swiglu(gate, up);
-        let thin = thinned(&gated);
-        x + block.down.forward(&gated, &thin)
-    }
-
-    fn attend(
-        &self,
-        q: Tensor<B, 2>,
-        k: Tensor<B, 2>,
-        v: Tensor<B, 2>,
-        seq_len: usize,
-    ) -> Tensor<B, 2> {
-        let [tokens, width] = q.dims();
-        let (n, hd) = (tokens / seq_len, self.config.head_dim);
-        let by_head = |x: Tensor<B, 2>, heads| x.reshape([n, seq_len, heads, hd]);
-        let cos = self.rope.cos.clone().narrow(0, 0, seq_len);
-        let sin = self.rope.sin.clone().narrow(0, 0, seq_len);
-        let q = B::rotate(by_head(q, self.config.n_heads), cos.clone(), sin.clone());
-        let k = B::rotate(by_head(k, self.config.n_kv_heads), cos, sin);
-        let v = by_head(v, self.config.n_kv_heads);
-        B::causal_attention(q, k, v).reshape([tokens, width])
-    }
-}
-
-impl<B: Backend> Projection<B> {
-    /// `x` and `thin` are `[tokens, in]`; the adapter reads `thin`, which is `x` after dropout.
-    fn forward(&self, x: &Tensor<B, 2>, thin: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let mut y = x.clone().matmul(self.weight.clone().transpose());
-        if let Some(bias) = &self.bias {
-            y = y + bias.clone();
+        let scores = self.scoring_table().scores(states);
+        match self.config.final_softcap {
+            None => scores,
+            Some(cap) => (scores / cap).tanh() * cap,
         }
-        let Some(adapter) = &self.adapter else {
-            return y;
-        };
-        let dtype = y.dtype();
-        let a = adapter.a.clone().cast(dtype).transpose();
-        let b = adapter.b.clone().cast(dtype).transpose();
-        let inner = thin.clone().matmul(a) * adapter.scale; // [tokens, rank]
-        y + inner.matmul(b)
     }
 }
 
@@ -360,31 +238,17 @@ impl<B: Backend> Decoder<B> {
 
     /// Tokens a sequence may have.
     pub fn n_positions(&self) -> usize {
-        self.rope.cos.dims()[0]
+        self.ropes[0].n_positions()
     }
 
     /// Every projection with the name of its module, in the order of the model.
     pub fn projections_mut(&mut self) -> impl Iterator<Item = (String, &mut Projection<B>)> {
-        self.blocks
-            .iter_mut()
-            .enumerate()
-            .flat_map(|(layer, block)| {
-                let Block {
-                    q,
-                    k,
-                    v,
-                    o,
-                    gate,
-                    up,
-                    down,
-                    ..
-                } = block;
-                let name = move |module| format!("model.layers.{layer}.{module}");
-                PROJECTIONS
-                    .map(name)
-                    .into_iter()
-                    .zip([q, k, v, o, gate, up, down])
-            })
+        let blocks = self.blocks.iter_mut().enumerate();
+        blocks.flat_map(|(layer, block)| {
+            block
+                .projections_mut()
+                .map(|(module, projection)| (format!("model.layers.{layer}.{module}"), projection))
+        })
     }
 
     /// Every tensor with its name, in the order of the model: Hugging Face's names for the base, PEFT's for what an adapter adds.
@@ -392,34 +256,8 @@ impl<B: Backend> Decoder<B> {
         let mut tensors = Vec::new();
         table_tensors(EMBEDDING, &mut self.embedding, &mut tensors);
         for (layer, block) in self.blocks.iter_mut().enumerate() {
-            let Block {
-                attention_norm,
-                q,
-                k,
-                v,
-                o,
-                mlp_norm,
-                gate,
-                up,
-                down,
-            } = block;
-            for (module, projection) in PROJECTIONS.into_iter().zip([q, k, v, o, gate, up, down]) {
-                let module = format!("model.layers.{layer}.{module}");
-                tensors.push((format!("{module}.weight"), &mut projection.weight));
-                if let Some(bias) = &mut projection.bias {
-                    tensors.push((format!("{module}.bias"), bias));
-                }
-                if let Some(adapter) = &mut projection.adapter {
-                    tensors.push((format!("{module}.lora_A.weight"), &mut adapter.a));
-                    tensors.push((format!("{module}.lora_B.weight"), &mut adapter.b));
-                }
-            }
-            let norms = [
-                ("input_layernorm", attention_norm),
-                ("post_attention_layernorm", mlp_norm),
-            ];
-            for (module, norm) in norms {
-                tensors.push((format!("model.layers.{layer}.{module}.weight"), norm));
+            for (name, tensor) in block.tensors_mut(&self.config) {
+                tensors.push((format!("model.layers.{layer}.{name}"), tensor));
             }
         }
         tensors.push(("model.norm.weight".to_owned(), &mut self.norm));
@@ -454,36 +292,14 @@ impl<B: Backend> Decoder<B> {
                 rows: f(new.rows),
             }),
         };
-        let projection = |projection: Projection<B>| Projection {
-            weight: f(projection.weight),
-            bias: projection.bias.map(f),
-            adapter: projection.adapter.map(|adapter| Adapter {
-                a: f(adapter.a),
-                b: f(adapter.b),
-                scale: adapter.scale,
-            }),
-        };
-        let block = |block: Block<B>| Block {
-            attention_norm: f(block.attention_norm),
-            q: projection(block.q),
-            k: projection(block.k),
-            v: projection(block.v),
-            o: projection(block.o),
-            mlp_norm: f(block.mlp_norm),
-            gate: projection(block.gate),
-            up: projection(block.up),
-            down: projection(block.down),
-        };
+        let ropes = self.ropes.into_iter();
         Decoder {
             config: self.config,
             embedding: table(self.embedding),
-            blocks: self.blocks.into_iter().map(block).collect(),
+            blocks: self.blocks.into_iter().map(|block| block.map(f)).collect(),
             norm: f(self.norm),
             head: self.head.map(table),
-            rope: Rope {
-                cos: f(self.rope.cos),
-                sin: f(self.rope.sin),
-            },
+            ropes: ropes.map(|rope| rope.map(f)).collect(),
         }
     }
 }

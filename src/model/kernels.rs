@@ -15,41 +15,82 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor, TensorPrimitive};
 
-use super::plain;
+use super::config::{Activation, Norm};
+use super::packing::Packing;
+use super::{attention, plain};
+
+/// How the queries of an attention are compared with its keys.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionKind {
+    /// What products are multiplied by.
+    pub scale: f64,
+    /// `cap · tanh(product / cap)` of them, before the softmax.
+    pub softcap: Option<f64>,
+    /// Tokens a query sees, itself included; all before it where there is no window.
+    pub window: Option<usize>,
+}
+
+/// A branch of low rank beside a matrix (Hu et al. 2021).
+#[derive(Clone, Debug)]
+pub struct Branch<B: Backend> {
+    /// `[rank, in]`
+    pub a: Tensor<B, 2>,
+    /// `[out, rank]`
+    pub b: Tensor<B, 2>,
+    /// What its output is multiplied by.
+    pub scale: f64,
+    /// Dropout of what it reads.
+    pub dropout: Option<Dropout>,
+}
+
+/// Dropout: see [`Kernels::dropout`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// The probability that a number is dropped.
+    pub probability: f64,
+    /// Which are dropped.
+    pub seed: u64,
+}
 
 /// A backend with the operations of a decoder.
 ///
-/// Shapes: `tokens` rows of a batch in order; `b` sequences of `s` tokens; `h` query heads, `kv` key and value heads, `hd`
-/// values a head.
+/// Shapes: `t` tokens of a micro-batch, sequence behind sequence; `h` query heads, `kv` key and value heads, `hd` values a head.
 pub trait Kernels: Backend {
-    /// RMSNorm (Zhang and Sennrich 2019): `x / sqrt(mean(x²) + eps) · weight`, row by row, computed in 32 bits.
-    /// `x` is `[tokens, d]`, `weight` `[1, d]`.
-    fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 2>, eps: f64) -> Tensor<Self, 2> {
-        plain::rms_norm(x, weight, eps)
+    /// Whether sequences must fill rows of one length, because attention is computed row by row.
+    const NEEDS_ROWS: bool = true;
+
+    /// RMSNorm (Zhang and Sennrich 2019), row by row, computed in 32 bits. `x` is `[t, d]`, `weight` `[1, d]`.
+    fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 2>, norm: Norm) -> Tensor<Self, 2> {
+        plain::rms_norm(x, weight, norm)
     }
 
     /// Gradients of [`Kernels::rms_norm`] with respect to `x` and `weight`.
     fn rms_norm_backward(
         x: Tensor<Self, 2>,
         weight: Tensor<Self, 2>,
-        eps: f64,
+        norm: Norm,
         grad: Tensor<Self, 2>,
     ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
-        plain::rms_norm_backward(x, weight, eps, grad)
+        plain::rms_norm_backward(x, weight, norm, grad)
     }
 
-    /// The gated activation of a feed-forward network (Shazeer 2020): `silu(gate) · up`, both `[tokens, width]`.
-    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        plain::swiglu(gate, up)
-    }
-
-    /// Gradients of [`Kernels::swiglu`] with respect to `gate` and `up`.
-    fn swiglu_backward(
+    /// The gated activation of a feed-forward network (Shazeer 2020): `activation(gate) · up`, both `[t, width]`.
+    fn gated(
         gate: Tensor<Self, 2>,
         up: Tensor<Self, 2>,
+        activation: Activation,
+    ) -> Tensor<Self, 2> {
+        plain::gated(gate, up, activation)
+    }
+
+    /// Gradients of [`Kernels::gated`] with respect to `gate` and `up`.
+    fn gated_backward(
+        gate: Tensor<Self, 2>,
+        up: Tensor<Self, 2>,
+        activation: Activation,
         grad: Tensor<Self, 2>,
     ) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
-        plain::swiglu_backward(gate, up, grad)
+        plain::gated_backward(gate, up, activation, grad)
     }
 
     /// Dropout (Srivastava et al. 2014): every number of `x` is dropped with a probability, what stays is scaled up so that the
@@ -58,61 +99,56 @@ pub trait Kernels: Backend {
         plain::dropout(x, probability, seed)
     }
 
+    /// A frozen matrix with a trained branch beside it: `x·Wᵀ + scale · (dropout(x)·Aᵀ)·Bᵀ`. `x` is `[t, in]`, `weight` `[out, in]`, in
+    /// floating point or quantised.
+    fn adapted(
+        x: Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        branch: Branch<Self>,
+    ) -> Tensor<Self, 2> {
+        plain::adapted(x, weight, branch)
+    }
+
+    /// Gradients of [`Kernels::adapted`] with respect to `x`, where that is asked for, and to A and B.
+    fn adapted_backward(
+        x: Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        branch: Branch<Self>,
+        grad: Tensor<Self, 2>,
+        needs_x: bool,
+    ) -> (Option<Tensor<Self, 2>>, [Tensor<Self, 2>; 2]) {
+        plain::adapted_backward(x, weight, branch, grad, needs_x)
+    }
+
     /// Rotary position embedding (Su et al. 2021) in the half-split layout of Hugging Face: value i of a head turns with value
-    /// i + hd/2. `x` is `[b, s, heads, hd]`, `cos` and `sin` `[s, hd/2]`.
-    fn rotate(x: Tensor<Self, 4>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 4> {
+    /// i + hd/2. `x` is `[t, heads, hd]`, `cos` and `sin` are those of each token's position, `[t, hd/2]`.
+    fn rotate(x: Tensor<Self, 3>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 3> {
         plain::rotate(x, cos, sin)
     }
 
-    /// Softmax over the keys a query may see. `scores` is `[b, kv, n·s, s]`: `n` blocks of `s` queries, of which query `i` sees
-    /// the keys up to `i`. Computed in 32 bits.
-    fn causal_softmax(scores: Tensor<Self, 4>) -> Tensor<Self, 4> {
-        plain::causal_softmax(scores)
+    /// Causal attention (Vaswani et al. 2017) within each sequence, with fewer key than query heads: `q` is `[t, h, hd]`, `k` and
+    /// `v` `[t, kv, hd]`, the result is as `q`. Scores are held for a block of queries at a time.
+    fn packed_attention(
+        q: Tensor<Self, 3>,
+        k: Tensor<Self, 3>,
+        v: Tensor<Self, 3>,
+        packing: &Packing,
+        kind: AttentionKind,
+    ) -> Tensor<Self, 3> {
+        attention::forward(q, k, v, packing, kind)
     }
 
-    /// The gradient of a softmax with respect to its scores, from its result and the gradient of that.
-    fn softmax_backward(probabilities: Tensor<Self, 4>, grad: Tensor<Self, 4>) -> Tensor<Self, 4> {
-        plain::softmax_backward(probabilities, grad)
-    }
-
-    /// Causal attention with fewer key than query heads: `q` is `[b, s, h, hd]`, `k` and `v` `[b, s, kv, hd]`, the result is as
-    /// `q`. Scores are scaled by `1/sqrt(hd)`.
-    fn causal_attention(
-        q: Tensor<Self, 4>,
-        k: Tensor<Self, 4>,
-        v: Tensor<Self, 4>,
-    ) -> Tensor<Self, 4> {
-        let [_, s, _, hd] = q.dims();
-        let kv = k.dims()[2];
-        let q = by_kv_head(q, kv) * scale(hd);
-        let probabilities = Self::causal_softmax(q.matmul(k.permute([0, 2, 3, 1])));
-        by_token(probabilities.matmul(v.swap_dims(1, 2)), s)
-    }
-
-    /// Gradients of [`Kernels::causal_attention`] with respect to `q`, `k` and `v`. The probabilities are computed again, so that none
-    /// has to be kept.
-    fn causal_attention_backward(
-        q: Tensor<Self, 4>,
-        k: Tensor<Self, 4>,
-        v: Tensor<Self, 4>,
-        grad: Tensor<Self, 4>,
-    ) -> [Tensor<Self, 4>; 3] {
-        let [_, s, _, hd] = q.dims();
-        let kv = k.dims()[2];
-        let q = by_kv_head(q, kv) * scale(hd);
-        let k = k.swap_dims(1, 2);
-        let grad = by_kv_head(grad, kv);
-        let probabilities = Self::causal_softmax(q.clone().matmul(k.clone().swap_dims(2, 3)));
-        let of_v = probabilities.clone().swap_dims(2, 3).matmul(grad.clone());
-        let of_probabilities = grad.matmul(v.permute([0, 2, 3, 1]));
-        let of_scores = Self::softmax_backward(probabilities, of_probabilities);
-        let of_q = of_scores.clone().matmul(k) * scale(hd);
-        let of_k = of_scores.swap_dims(2, 3).matmul(q);
-        [
-            by_token(of_q, s),
-            of_k.swap_dims(1, 2),
-            of_v.swap_dims(1, 2),
-        ]
+    /// Gradients of [`Kernels::packed_attention`] with respect to `q`, `k` and `v`. The scores are computed again, block by block, so that
+    /// none has to be kept.
+    fn packed_attention_backward(
+        q: Tensor<Self, 3>,
+        k: Tensor<Self, 3>,
+        v: Tensor<Self, 3>,
+        packing: &Packing,
+        kind: AttentionKind,
+        grad: Tensor<Self, 3>,
+    ) -> [Tensor<Self, 3>; 3] {
+        attention::backward(q, k, v, packing, kind, grad)
     }
 
     /// The negative log-likelihood of `targets` under each row of `logits` `[n, vocabulary]`, in 32 bits, and `weight` times its
@@ -124,23 +160,6 @@ pub trait Kernels: Backend {
     ) -> (Tensor<Self, 1>, Tensor<Self, 2>) {
         plain::cross_entropy(logits, targets, weight)
     }
-}
-
-/// `1/sqrt(hd)` (Vaswani et al. 2017).
-fn scale(hd: usize) -> f64 {
-    1.0 / (hd as f64).sqrt()
-}
-
-/// `[b, s, h, hd]` → `[b, kv, h/kv·s, hd]`: the queries of all heads that share a key head, head after head.
-fn by_kv_head<B: Backend>(x: Tensor<B, 4>, kv: usize) -> Tensor<B, 4> {
-    let [b, s, h, hd] = x.dims();
-    x.swap_dims(1, 2).reshape([b, kv, h / kv * s, hd])
-}
-
-/// The inverse of [`by_kv_head`] for sequences of `s` tokens.
-fn by_token<B: Backend>(x: Tensor<B, 4>, s: usize) -> Tensor<B, 4> {
-    let [b, kv, queries, hd] = x.dims();
-    x.reshape([b, kv * queries / s, s, hd]).swap_dims(1, 2)
 }
 
 /// Computes the gradients of an operation's inputs from that of its output; those nobody asks for may be left out.
@@ -185,7 +204,8 @@ fn record<B: Backend, C: CheckpointStrategy, const N: usize>(
     output: FloatTensor<B>,
     gradient: Gradient<B, N>,
 ) -> FloatTensor<Autodiff<B, C>> {
-    let nodes = inputs.map(|input| input.node);
+    // The inputs outlive the recording: another thread's backward pass forgets graphs that no tensor refers to.
+    let nodes = inputs.each_ref().map(|input| input.node.clone());
     match ByHand.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(node) => node.finish(Saved(gradient), output),
         OpsKind::UnTracked(node) => node.finish(output),
@@ -203,14 +223,16 @@ fn cooked<B: Backend, const D: usize>(tensor: FloatTensor<B>) -> Tensor<B, D> {
 }
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
-    fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 2>, eps: f64) -> Tensor<Self, 2> {
+    const NEEDS_ROWS: bool = B::NEEDS_ROWS;
+
+    fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 2>, norm: Norm) -> Tensor<Self, 2> {
         let (x, weight) = (raw(x), raw(weight));
         let saved = (x.primitive.clone(), weight.primitive.clone());
-        let output = B::rms_norm(cooked(saved.0.clone()), cooked(saved.1.clone()), eps);
+        let output = B::rms_norm(cooked(saved.0.clone()), cooked(saved.1.clone()), norm);
         let gradient = move |grad| {
             let (x, weight) = saved.clone();
             let (of_x, of_weight) =
-                B::rms_norm_backward(cooked(x), cooked(weight), eps, cooked(grad));
+                B::rms_norm_backward(cooked(x), cooked(weight), norm, cooked(grad));
             [Some(raw(of_x)), Some(raw(of_weight))]
         };
         cooked(record::<B, C, _>(
@@ -220,13 +242,18 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         ))
     }
 
-    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
+    fn gated(
+        gate: Tensor<Self, 2>,
+        up: Tensor<Self, 2>,
+        activation: Activation,
+    ) -> Tensor<Self, 2> {
         let (gate, up) = (raw(gate), raw(up));
         let saved = (gate.primitive.clone(), up.primitive.clone());
-        let output = B::swiglu(cooked(saved.0.clone()), cooked(saved.1.clone()));
+        let output = B::gated(cooked(saved.0.clone()), cooked(saved.1.clone()), activation);
         let gradient = move |grad| {
             let (gate, up) = saved.clone();
-            let (of_gate, of_up) = B::swiglu_backward(cooked(gate), cooked(up), cooked(grad));
+            let (of_gate, of_up) =
+                B::gated_backward(cooked(gate), cooked(up), activation, cooked(grad));
             [Some(raw(of_gate)), Some(raw(of_up))]
         };
         cooked(record::<B, C, _>(
@@ -240,16 +267,37 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let x = raw(x);
         let output = B::dropout(cooked(x.primitive.clone()), probability, seed);
         let gradient = move |grad| {
-            [Some(raw::<B, 2>(B::dropout(
-                cooked(grad),
-                probability,
-                seed,
-            )))]
+            let of_x = B::dropout(cooked(grad), probability, seed);
+            [Some(raw::<B, 2>(of_x))]
         };
         cooked(record::<B, C, _>([x], raw(output), Arc::new(gradient)))
     }
 
-    fn rotate(x: Tensor<Self, 4>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 4> {
+    fn adapted(
+        x: Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        branch: Branch<Self>,
+    ) -> Tensor<Self, 2> {
+        let inputs = [raw(x), raw(branch.a), raw(branch.b)];
+        let needs_x = !inputs[0].node.requirement.is_none();
+        let [x, a, b] = inputs.clone().map(|input| cooked::<B, 2>(input.primitive));
+        let branch = Branch {
+            a,
+            b,
+            scale: branch.scale,
+            dropout: branch.dropout,
+        };
+        let weight = weight.clone().inner();
+        let output = B::adapted(x.clone(), &weight, branch.clone());
+        let gradient = move |grad| {
+            let (of_x, [of_a, of_b]) =
+                B::adapted_backward(x.clone(), &weight, branch.clone(), cooked(grad), needs_x);
+            [of_x.map(raw), Some(raw(of_a)), Some(raw(of_b))]
+        };
+        cooked(record::<B, C, _>(inputs, raw(output), Arc::new(gradient)))
+    }
+
+    fn rotate(x: Tensor<Self, 3>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 3> {
         let x = raw(x);
         let (cos, sin) = (raw(cos).primitive, raw(sin).primitive);
         let output = B::rotate(
@@ -269,18 +317,21 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         cooked(record::<B, C, _>([x], raw(output), Arc::new(gradient)))
     }
 
-    fn causal_attention(
-        q: Tensor<Self, 4>,
-        k: Tensor<Self, 4>,
-        v: Tensor<Self, 4>,
-    ) -> Tensor<Self, 4> {
+    fn packed_attention(
+        q: Tensor<Self, 3>,
+        k: Tensor<Self, 3>,
+        v: Tensor<Self, 3>,
+        packing: &Packing,
+        kind: AttentionKind,
+    ) -> Tensor<Self, 3> {
         let inputs = [raw(q), raw(k), raw(v)];
         let saved = inputs.clone().map(|input| input.primitive);
         let [q, k, v] = saved.clone();
-        let output = B::causal_attention(cooked(q), cooked(k), cooked(v));
+        let output = B::packed_attention(cooked(q), cooked(k), cooked(v), packing, kind);
+        let packing = packing.clone();
         let gradient = move |grad| {
-            let [q, k, v] = saved.clone();
-            B::causal_attention_backward(cooked(q), cooked(k), cooked(v), cooked(grad))
+            let [q, k, v] = saved.clone().map(cooked);
+            B::packed_attention_backward(q, k, v, &packing, kind, cooked(grad))
                 .map(|gradient| Some(raw(gradient)))
         };
         cooked(record::<B, C, _>(inputs, raw(output), Arc::new(gradient)))

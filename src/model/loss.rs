@@ -4,8 +4,8 @@
 //! supervised tokens, turned into a gradient with respect to the states at once, and forgotten; what the graph sees is a
 //! product with that gradient, whose own gradient it is.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor};
 
 use super::decoder::Decoder;
 use super::kernels::Kernels;
@@ -64,7 +64,12 @@ where
         let tokens = indices(targets.iter().map(|target| target.token), &device);
         let scores = frozen.scores(states.clone());
         let dtype = scores.dtype();
+        let (scores, slope) = capped(scores, decoder.config().final_softcap);
         let (loss, gradient) = B::InnerBackend::cross_entropy(scores, tokens, weight);
+        let gradient = match slope {
+            Some(slope) => gradient * slope,
+            None => gradient,
+        };
         let gradient = frozen.scores_backward(&states, &gradient.cast(dtype), trains_base);
         losses.push(loss);
         of_states.push(gradient.hidden);
@@ -85,13 +90,26 @@ where
     }
 }
 
+/// Scores with their cap, and the slope of that in 32 bits.
+fn capped<B: Backend>(
+    scores: Tensor<B, 2>,
+    cap: Option<f64>,
+) -> (Tensor<B, 2>, Option<Tensor<B, 2>>) {
+    let Some(cap) = cap else {
+        return (scores, None);
+    };
+    let tanh = (scores / cap).tanh();
+    let slope = tanh.clone().cast(DType::F32).powi_scalar(2).neg() + 1.0;
+    (tanh * cap, Some(slope))
+}
+
 /// A number whose gradient with respect to `x` is `gradient`.
 fn product<B: AutodiffBackend>(
     x: Tensor<B, 2>,
     gradient: Tensor<B::InnerBackend, 2>,
 ) -> Tensor<B, 1> {
     let gradient = Tensor::<B, 2>::from_inner(gradient).cast(x.dtype());
-    (x * gradient).sum().cast(burn::tensor::DType::F32)
+    (x * gradient).sum().cast(DType::F32)
 }
 
 fn sum<B: Backend>(

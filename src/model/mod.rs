@@ -5,17 +5,23 @@
 //!   *.safetensors ─ weights
 //!        │
 //!        ▼
-//!   decoder                    tokens, rope, kernels
+//!   decoder ─ block            tokens, rope, projection, attention, kernels
 //!        ▼
 //!   loss                       over supervised tokens only
 //! ```
 
+mod attention;
+mod block;
 pub mod config;
 mod cpu;
 mod decoder;
+mod gradients;
 mod kernels;
 mod loss;
+mod noise;
+mod packing;
 mod plain;
+mod projection;
 mod random;
 mod rope;
 mod tokens;
@@ -24,9 +30,14 @@ mod weights;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-pub use decoder::{Adapter, Decoder, Dropout, EMBEDDING, HEAD, PROJECTIONS, Projection, Sequences};
-pub use kernels::Kernels;
+pub use block::PROJECTIONS;
+pub use decoder::{Decoder, EMBEDDING, HEAD, Sequences};
+pub use gradients::Gradients;
+pub use kernels::{AttentionKind, Branch, Dropout, Kernels};
 pub use loss::{Loss, Target, supervised_loss};
+pub use noise::Noise;
+pub use packing::Packing;
+pub use projection::{Adapter, Projection};
 pub use random::random;
 pub use tokens::{NewRows, TokenTable};
 pub use weights::{ADAPTER_FILE, Weights};

@@ -1,55 +1,96 @@
 //! What the operations of a decoder mean, in terms of the tensor library.
 
-use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, DType, Distribution, IndexingUpdateOp, Int, Tensor};
+use burn::tensor::{DType, Distribution, IndexingUpdateOp, Int, Tensor};
+
+use super::config::{Activation, Norm};
+use super::kernels::{Branch, Dropout, Kernels};
 
 /// [`super::Kernels::rms_norm`]
 pub(super) fn rms_norm<B: Backend>(
     x: Tensor<B, 2>,
     weight: Tensor<B, 2>,
-    eps: f64,
+    norm: Norm,
 ) -> Tensor<B, 2> {
     let dtype = x.dtype();
-    let normed = normalised(x.cast(DType::F32), eps).0.cast(dtype);
-    normed * weight.cast(dtype)
+    let normed = normalised(x.cast(DType::F32), norm.eps).0;
+    match norm.is_offset {
+        false => normed.cast(dtype) * weight.cast(dtype),
+        true => (normed * whole(weight, norm)).cast(dtype),
+    }
 }
 
 /// [`super::Kernels::rms_norm_backward`]
 pub(super) fn rms_norm_backward<B: Backend>(
     x: Tensor<B, 2>,
     weight: Tensor<B, 2>,
-    eps: f64,
+    norm: Norm,
     grad: Tensor<B, 2>,
 ) -> (Tensor<B, 2>, Tensor<B, 2>) {
     let dtype = x.dtype();
     let weight_dtype = weight.dtype();
     let grad = grad.cast(DType::F32);
-    let (normed, inverse) = normalised(x.cast(DType::F32), eps);
+    let (normed, inverse) = normalised(x.cast(DType::F32), norm.eps);
     let of_weight = (grad.clone() * normed.clone()).sum_dim(0);
-    let scaled = grad * weight.cast(DType::F32);
+    let scaled = grad * whole(weight, norm);
     // d/dx of x·r with r = (mean(x²) + eps)^-½ is r·(g - n·mean(g·n)), n being the normalised row.
     let along = (scaled.clone() * normed.clone()).mean_dim(1);
     let of_x = (scaled - normed * along) * inverse;
     (of_x.cast(dtype), of_weight.cast(weight_dtype))
 }
 
-/// [`super::Kernels::swiglu`]
-pub(super) fn swiglu<B: Backend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
-    gate.clone() * sigmoid(gate) * up
+/// What rows are multiplied by, in 32 bits.
+fn whole<B: Backend>(weight: Tensor<B, 2>, norm: Norm) -> Tensor<B, 2> {
+    weight.cast(DType::F32) + f64::from(u8::from(norm.is_offset))
 }
 
-/// [`super::Kernels::swiglu_backward`]
-pub(super) fn swiglu_backward<B: Backend>(
+/// [`super::Kernels::gated`]
+pub(super) fn gated<B: Backend>(
     gate: Tensor<B, 2>,
     up: Tensor<B, 2>,
+    activation: Activation,
+) -> Tensor<B, 2> {
+    match activation {
+        Activation::Silu => gate.clone() * sigmoid(gate) * up,
+        Activation::Gelu => gate.clone() * (inner_tanh(gate) + 1.0) * 0.5 * up,
+    }
+}
+
+/// [`super::Kernels::gated_backward`]
+pub(super) fn gated_backward<B: Backend>(
+    gate: Tensor<B, 2>,
+    up: Tensor<B, 2>,
+    activation: Activation,
     grad: Tensor<B, 2>,
 ) -> (Tensor<B, 2>, Tensor<B, 2>) {
-    let sigmoid = sigmoid(gate.clone());
-    let silu = gate * sigmoid.clone();
-    // silu' = σ + silu·(1 - σ)
-    let slope = sigmoid.clone() + silu.clone() * (sigmoid.neg() + 1.0);
-    (grad.clone() * up * slope, grad * silu)
+    let (activated, slope) = match activation {
+        Activation::Silu => {
+            let sigmoid = sigmoid(gate.clone());
+            let silu = gate * sigmoid.clone();
+            // silu' = σ + silu·(1 - σ)
+            let slope = sigmoid.clone() + silu.clone() * (sigmoid.neg() + 1.0);
+            (silu, slope)
+        }
+        Activation::Gelu => {
+            let tanh = inner_tanh(gate.clone());
+            // gelu = x·(1 + t)/2, t' = (1 - t²)·√(2/π)·(1 + 3·c·x²)
+            let inner_slope = (gate.clone().powi_scalar(2) * (3.0 * GELU_CUBE) + 1.0) * GELU_SCALE;
+            let slope = (tanh.clone().powi_scalar(2).neg() + 1.0) * inner_slope * gate.clone();
+            let half = (tanh + 1.0) * 0.5;
+            (gate * half.clone(), half + slope * 0.5)
+        }
+    };
+    (grad.clone() * up * slope, grad * activated)
+}
+
+/// `√(2/π)`
+pub(super) const GELU_SCALE: f64 = 0.797_884_560_802_865_4;
+/// The weight of the cube in the approximation of GELU.
+pub(super) const GELU_CUBE: f64 = 0.044_715;
+
+fn inner_tanh<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+    ((x.clone().powi_scalar(3) * GELU_CUBE + x) * GELU_SCALE).tanh()
 }
 
 /// [`super::Kernels::dropout`]
@@ -62,46 +103,74 @@ pub(super) fn dropout<B: Backend>(x: Tensor<B, 2>, probability: f64, seed: u64) 
     x * (mask / kept).cast(dtype)
 }
 
+/// [`super::Kernels::adapted`]
+pub(super) fn adapted<B: Kernels>(
+    x: Tensor<B, 2>,
+    weight: &Tensor<B, 2>,
+    branch: Branch<B>,
+) -> Tensor<B, 2> {
+    let dtype = x.dtype();
+    let thin = thinned(x.clone(), branch.dropout);
+    let [a, b] = [branch.a, branch.b].map(|matrix| matrix.cast(dtype).transpose());
+    x.matmul(dequantised(weight).transpose()) + (thin.matmul(a) * branch.scale).matmul(b)
+}
+
+/// [`super::Kernels::adapted_backward`]
+pub(super) fn adapted_backward<B: Kernels>(
+    x: Tensor<B, 2>,
+    weight: &Tensor<B, 2>,
+    branch: Branch<B>,
+    grad: Tensor<B, 2>,
+    needs_x: bool,
+) -> (Option<Tensor<B, 2>>, [Tensor<B, 2>; 2]) {
+    let dtype = x.dtype();
+    let thin = thinned(x, branch.dropout);
+    let [a, b] = [branch.a, branch.b].map(|matrix| matrix.cast(dtype));
+    let inner = thin.clone().matmul(a.clone().transpose()) * branch.scale; // [t, rank]
+    let of_inner = grad.clone().matmul(b) * branch.scale;
+    let of_b = grad.clone().transpose().matmul(inner).cast(DType::F32);
+    let of_a = of_inner.clone().transpose().matmul(thin).cast(DType::F32);
+    let of_x = needs_x.then(|| {
+        let through_branch = thinned(of_inner.matmul(a), branch.dropout);
+        grad.matmul(dequantised(weight)) + through_branch
+    });
+    (of_x, [of_a, of_b])
+}
+
+fn thinned<B: Kernels>(x: Tensor<B, 2>, dropout: Option<Dropout>) -> Tensor<B, 2> {
+    match dropout {
+        None => x,
+        Some(dropout) => B::dropout(x, dropout.probability, dropout.seed),
+    }
+}
+
+/// A matrix in floating point, whatever it is held as.
+pub(super) fn dequantised<B: Backend>(weight: &Tensor<B, 2>) -> Tensor<B, 2> {
+    match weight.dtype() {
+        DType::QFloat(_) => weight.clone().dequantize(),
+        _ => weight.clone(),
+    }
+}
+
 /// [`super::Kernels::rotate`]
 pub(super) fn rotate<B: Backend>(
-    x: Tensor<B, 4>,
+    x: Tensor<B, 3>,
     cos: Tensor<B, 2>,
     sin: Tensor<B, 2>,
-) -> Tensor<B, 4> {
-    let [_, s, _, hd] = x.dims();
-    let half = hd / 2;
+) -> Tensor<B, 3> {
+    let half = x.dims()[2] / 2;
     let dtype = x.dtype();
-    let cos = cos.cast(dtype).reshape([1, s, 1, half]);
-    let sin = sin.cast(dtype).reshape([1, s, 1, half]);
-    let first = x.clone().narrow(3, 0, half);
-    let second = x.narrow(3, half, half);
+    let cos = cos.cast(dtype).unsqueeze_dim(1);
+    let sin = sin.cast(dtype).unsqueeze_dim(1);
+    let first = x.clone().narrow(2, 0, half);
+    let second = x.narrow(2, half, half);
     Tensor::cat(
         vec![
             first.clone() * cos.clone() - second.clone() * sin.clone(),
             second * cos + first * sin,
         ],
-        3,
+        2,
     )
-}
-
-/// [`super::Kernels::causal_softmax`]
-pub(super) fn causal_softmax<B: Backend>(scores: Tensor<B, 4>) -> Tensor<B, 4> {
-    let [_, _, queries, s] = scores.dims();
-    let hidden = Tensor::<B, 2, Bool>::tril_mask([s, s], 0, &scores.device())
-        .repeat_dim(0, queries / s)
-        .unsqueeze::<4>();
-    let dtype = scores.dtype();
-    let scores = scores.cast(DType::F32).mask_fill(hidden, f32::NEG_INFINITY);
-    softmax(scores, 3).cast(dtype)
-}
-
-/// [`super::Kernels::softmax_backward`]
-pub(super) fn softmax_backward<B: Backend>(
-    probabilities: Tensor<B, 4>,
-    grad: Tensor<B, 4>,
-) -> Tensor<B, 4> {
-    let along = (probabilities.clone() * grad.clone()).sum_dim(3);
-    probabilities * (grad - along)
 }
 
 /// [`super::Kernels::cross_entropy`]

@@ -3,23 +3,26 @@
 use std::f64::consts::TAU;
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 
-use super::config::{DecoderConfig, RopeConfig, RopeScaling};
+use super::config::{RopeConfig, RopeScaling};
 
 /// Cosines and sines for the first positions, each `[positions, head_dim/2]` in 32 bits.
 #[derive(Clone, Debug)]
 pub(super) struct Rope<B: Backend> {
-    /// Cosines.
-    pub(super) cos: Tensor<B, 2>,
-    /// Sines.
-    pub(super) sin: Tensor<B, 2>,
+    cos: Tensor<B, 2>,
+    sin: Tensor<B, 2>,
 }
 
 impl<B: Backend> Rope<B> {
     /// The angles of `positions` positions from 0 on.
-    pub(super) fn new(config: &DecoderConfig, positions: usize, device: &B::Device) -> Rope<B> {
-        let frequencies = frequencies(&config.rope, config.head_dim);
+    pub(super) fn new(
+        rope: &RopeConfig,
+        head_dim: usize,
+        positions: usize,
+        device: &B::Device,
+    ) -> Rope<B> {
+        let frequencies = frequencies(rope, head_dim);
         let table = |f: fn(f32) -> f32| {
             // As transformers: frequencies and angles are rounded to 32 bits before the cosine.
             let values: Vec<f32> = (0..positions)
@@ -34,6 +37,24 @@ impl<B: Backend> Rope<B> {
         Rope {
             cos: table(f32::cos),
             sin: table(f32::sin),
+        }
+    }
+
+    /// Positions it has angles for.
+    pub(super) fn n_positions(&self) -> usize {
+        self.cos.dims()[0]
+    }
+
+    /// Cosines and sines of these positions, each `[positions, head_dim/2]`.
+    pub(super) fn at(&self, positions: &Tensor<B, 1, Int>) -> [Tensor<B, 2>; 2] {
+        [&self.cos, &self.sin].map(|table| table.clone().select(0, positions.clone()))
+    }
+
+    /// The same on another backend.
+    pub(super) fn map<C: Backend>(self, f: &impl Fn(Tensor<B, 2>) -> Tensor<C, 2>) -> Rope<C> {
+        Rope {
+            cos: f(self.cos),
+            sin: f(self.sin),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A row for every token, as the embedding and as the output head have it, with a few rows that are trained.
 
-use burn::tensor::backend::Backend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
 
 /// Rows of the vocabulary, `[vocabulary, hidden]`.
@@ -25,6 +25,15 @@ impl<B: Backend> TokenTable<B> {
     /// A table without new rows.
     pub fn new(base: Tensor<B, 2>) -> TokenTable<B> {
         TokenTable { base, new: None }
+    }
+
+    /// Whether any of its rows is trained.
+    pub fn trains(&self) -> bool
+    where
+        B: AutodiffBackend,
+    {
+        let new = self.new.as_ref();
+        self.base.is_require_grad() || new.is_some_and(|new| new.rows.is_require_grad())
     }
 
     /// The same rows as one table, in which new ones are as the others.

@@ -114,6 +114,11 @@ impl Weights {
         names
     }
 
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
     /// The values of a tensor, row by row.
     ///
     /// # Errors

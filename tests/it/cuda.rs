@@ -3,7 +3,7 @@ use burn::tensor::DType;
 use burn_cuda::{Cuda, CudaDevice};
 
 use crate::delia::skipped;
-use crate::golden_models::{MODELS, compare_states, compare_steps};
+use crate::golden_models::{MODELS, STEPS, compare_packed, compare_states, compare_steps};
 use crate::training::check_dropout;
 
 fn has_gpu(test: &str) -> bool {
@@ -24,6 +24,7 @@ fn states_and_logits_on_a_gpu_are_those_of_transformers() {
         compare_states::<Cuda>(name, DType::F32, &device, 1e-4);
         // 8 bits of mantissa, three blocks.
         compare_states::<Cuda>(name, DType::BF16, &device, 5e-2);
+        compare_packed::<Cuda>(name, DType::F32, &device, 1e-4);
     }
 }
 
@@ -32,11 +33,11 @@ fn ten_steps_on_a_gpu_have_the_losses_of_peft() {
     if !has_gpu("ten_steps_on_a_gpu_have_the_losses_of_peft") {
         return;
     }
-    for name in ["mha_untied", "gqa_tied"] {
+    for steps in STEPS {
         let device = CudaDevice::new(0);
-        compare_steps::<Autodiff<Cuda>>(name, DType::F32, &device, 1e-3);
+        compare_steps::<Autodiff<Cuda>>(steps, DType::F32, &device, 1e-3);
         // The frozen weights and what passes between the blocks have 8 bits of mantissa.
-        compare_steps::<Autodiff<Cuda>>(name, DType::BF16, &device, 1e-1);
+        compare_steps::<Autodiff<Cuda>>(steps, DType::BF16, &device, 1e-1);
     }
 }
 

@@ -5,10 +5,11 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{DType, Tensor};
 use delia::base_model::BaseModel;
-use delia::loader::{ByKind, Example, GlobalBatch, micro_batches};
+use delia::config::{LossNorm, LossOn, Recompute};
+use delia::loader::{ByKind, Example, GlobalBatch, MicroShape, micro_batches};
 use delia::lora;
 use delia::model::config::DecoderConfig;
-use delia::model::{Decoder, Kernels, NewRows, Sequences, TokenTable, Weights};
+use delia::model::{Decoder, Kernels, NewRows, Packing, Sequences, TokenTable, Weights};
 use delia::sample::Kind;
 use delia::tokenizer::Encoded;
 use delia::trainer::{Schedule, Trainer, TrainerConfig};
@@ -21,7 +22,28 @@ pub(crate) type Cpu = Autodiff<burn_flex::Flex>;
 const SEQ_LEN: usize = 23;
 
 /// The checkpoints made by `tests/golden/models/make.py`.
-pub(crate) const MODELS: [&str; 4] = ["mha_untied", "gqa_tied", "llama3_rope", "sharded_bf16"];
+pub(crate) const MODELS: [&str; 10] = [
+    "mha_untied",
+    "gqa_tied",
+    "llama3_rope",
+    "sharded_bf16",
+    "mistral",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "qwen2",
+    "qwen3",
+];
+
+/// Those PEFT made ten steps with, and the adapters it did so with.
+pub(crate) const STEPS: [(&str, &str); 6] = [
+    ("mha_untied", "lora"),
+    ("gqa_tied", "lora"),
+    ("gqa_tied", "rslora"),
+    ("gqa_tied", "dora"),
+    ("gemma2", "lora"),
+    ("qwen3", "lora"),
+];
 
 /// Where the checkpoints lie: in the repository, or in the folder a test binary was carried to.
 pub(crate) fn folder(name: &str) -> PathBuf {
@@ -93,9 +115,10 @@ pub(crate) fn compare_states<B: Kernels>(
     let golden = Golden::of(name);
     let decoder = decoder::<B>(name, dtype, device);
     let ids = golden.ids();
+    let packing = Packing::in_rows(vec![SEQ_LEN; 2], SEQ_LEN);
     let sequences = Sequences {
         ids: &ids,
-        seq_len: SEQ_LEN,
+        packing: &packing,
     };
     let states = decoder.hidden_states(sequences);
     for (place, state) in states.iter().enumerate() {
@@ -126,26 +149,25 @@ struct GoldenSteps {
 }
 
 /// Ten steps of PEFT, step for step; the gradient's norm is compared relative to its size.
-pub(crate) fn compare_steps<B>(name: &str, dtype: DType, device: &B::Device, tolerance: f64)
-where
+pub(crate) fn compare_steps<B>(
+    (name, kind): (&str, &str),
+    dtype: DType,
+    device: &B::Device,
+    tolerance: f64,
+) where
     B: AutodiffBackend + Kernels,
     B::InnerBackend: Kernels,
 {
-    let text = fs::read_to_string(folder(name).join("lora/golden.json")).expect("golden steps");
+    let text = fs::read_to_string(folder(name).join(kind).join("golden.json"));
+    let text = text.expect("golden steps");
     let golden: GoldenSteps = serde_json::from_str(&text).expect("JSON");
     let mut trainer = Trainer::new(
-        adapted::<B>(name, golden.new_token, dtype, device),
-        TrainerConfig {
-            schedule: Schedule {
-                peak: 5e-3,
-                warmup_steps: 2,
-                n_steps: 10,
-            },
-            weight_decay: 0.01,
-            clip: 1.0,
-            dropout: 0.0,
-            seed: 0,
-        },
+        adapted::<B>(&format!("{name}/{kind}"), golden.new_token, dtype, device),
+        trainer_config(Schedule {
+            peak: 5e-3,
+            warmup_steps: 2,
+            n_steps: 10,
+        }),
     );
     for (step, micro) in (0..).zip(&golden.steps) {
         let samples = micro
@@ -164,25 +186,41 @@ where
         );
         assert!(
             (found.loss - loss).abs() < tolerance,
-            "{name}, step {step}: {} is not {loss}",
+            "{name} {kind}, step {step}: {} is not {loss}",
             found.loss
         );
         let off = (found.grad_norm - norm).abs() / norm;
         assert!(
             off < tolerance,
-            "{name}, step {step}: gradient norm {} is not {norm}",
+            "{name} {kind}, step {step}: gradient norm {} is not {norm}",
             found.grad_norm
         );
     }
 }
 
-/// A golden checkpoint with its golden adapter and a new token.
+/// Settings of PEFT's steps.
+pub(crate) fn trainer_config(schedule: Schedule) -> TrainerConfig {
+    TrainerConfig {
+        schedule,
+        weight_decay: 0.01,
+        clip: 1.0,
+        dropout: 0.0,
+        neftune: 0.0,
+        lora_plus_ratio: 1.0,
+        loss_norm: LossNorm::Token,
+        recompute: Recompute::None,
+        seed: 0,
+    }
+}
+
+/// A golden checkpoint with a golden adapter in a folder of its own, and a new token.
 pub(crate) fn adapted<B: AutodiffBackend + Kernels>(
-    name: &str,
+    adapter: &str,
     new_token: u32,
     dtype: DType,
     device: &B::Device,
 ) -> Decoder<B> {
+    let (name, _) = adapter.split_once('/').expect("a model and an adapter");
     let mut decoder = decoder::<B>(name, dtype, device);
     let d = decoder.config().hidden_size;
     let add = |table: &mut TokenTable<B>| {
@@ -193,7 +231,7 @@ pub(crate) fn adapted<B: AutodiffBackend + Kernels>(
     };
     add(&mut decoder.embedding);
     decoder.head.as_mut().map(add);
-    lora::load(&mut decoder, &model(&format!("{name}/lora"))).expect("the golden adapter");
+    lora::load(&mut decoder, &model(adapter)).expect("the golden adapter");
     decoder
 }
 
@@ -220,8 +258,15 @@ pub(crate) fn batch(step: u64, samples: impl Iterator<Item = (Vec<u32>, usize)>)
             .map(|example| example.encoded.ids.len())
             .sum(),
         n_targets: examples.iter().map(n_targets).sum(),
-        // Small enough that a step has several.
-        micro_batches: micro_batches(examples, 20, delia::config::LossOn::Response),
+        // Small enough that a step has several; rows, as a GPU needs them.
+        micro_batches: micro_batches(
+            examples,
+            MicroShape {
+                max_tokens: 20,
+                row_multiple: Some(10),
+            },
+            LossOn::Response,
+        ),
         too_long: ByKind::default(),
         no_target: ByKind::default(),
     }
@@ -236,7 +281,44 @@ fn states_and_logits_are_those_of_transformers() {
 
 #[test]
 fn ten_steps_have_the_losses_of_peft() {
-    for name in ["mha_untied", "gqa_tied"] {
-        compare_steps::<Cpu>(name, DType::F32, &Default::default(), 1e-3);
+    for steps in STEPS {
+        compare_steps::<Cpu>(steps, DType::F32, &Default::default(), 1e-3);
+    }
+}
+
+/// Sequences of several lengths, alone and one behind the other with padding between them.
+pub(crate) fn compare_packed<B: Kernels>(
+    name: &str,
+    dtype: DType,
+    device: &B::Device,
+    tolerance: f32,
+) {
+    let decoder = decoder::<B>(name, dtype, device);
+    let lengths = [9, 14, 1, 10, 12, 17, 5];
+    let ids: Vec<u32> = (0..68).map(|nth| nth * 7 % 61).collect();
+    let states = |ids: &[u32], packing: Packing| {
+        let sequences = Sequences {
+            ids,
+            packing: &packing,
+        };
+        host(decoder.forward(sequences, None))
+    };
+    let together = states(&ids, Packing::in_rows(lengths.to_vec(), 34));
+    let packing = Packing::of(lengths.to_vec());
+    let alone = packing.sequences().flat_map(|tokens| {
+        let length = tokens.len();
+        states(&ids[tokens], Packing::of(vec![length]))
+    });
+    let distance = distance(&together, &alone.collect::<Vec<_>>());
+    assert!(
+        distance < tolerance,
+        "{name}: packed sequences are off by {distance}"
+    );
+}
+
+#[test]
+fn packed_sequences_do_not_see_each_other() {
+    for name in MODELS {
+        compare_packed::<burn_flex::Flex>(name, DType::F32, &Default::default(), 1e-5);
     }
 }

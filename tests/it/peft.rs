@@ -7,7 +7,7 @@ use delia::base_model::BaseModel;
 use delia::config::Init;
 use delia::lora;
 use delia::model::config::DecoderConfig;
-use delia::model::{Decoder, Sequences, Weights};
+use delia::model::{Decoder, Packing, Sequences, Weights};
 use delia::sample::Prompt;
 use delia::tokenizer::ChatTokenizer;
 
@@ -107,7 +107,7 @@ fn peft_gives_the_logits_delia_gives() {
         let decoder: Decoder<Flex> = decoder.inner();
         let sequences = Sequences {
             ids: &ids,
-            seq_len: ids.len(),
+            packing: &Packing::of(vec![ids.len()]),
         };
         let ours = host(decoder.logits(decoder.forward(sequences, None)));
         for theirs in of_peft(&scratch, &python, out, &ids) {

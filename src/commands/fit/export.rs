@@ -49,16 +49,12 @@ pub(super) fn adapter<B: AutodiffBackend + Kernels>(
         }
     };
     let tensors = lora::tensors(decoder).into_iter();
-    let arrays = tensors.map(|(name, tensor)| (name, (tensor.dims(), f32_bytes(&host(tensor)))));
+    let arrays = tensors.map(|(name, shape, tensor)| (name, (shape, f32_bytes(&host(tensor)))));
     let bytes = safetensors_bytes(&arrays.collect(), Dtype::F32, FORMAT);
     folder.write(&mut files, ADAPTER_FILE, &bytes)?;
-    let peft = lora::peft_config(
-        decoder,
-        &base.to_string_lossy(),
-        config.rank,
-        config.alpha,
-        config.dropout,
-    );
+    let peft = plan
+        .adapter_config
+        .to_peft(decoder, &base.to_string_lossy());
     folder.write(&mut files, lora::ADAPTER_CONFIG, pretty(&peft).as_bytes())?;
     Ok(files)
 }

@@ -34,8 +34,12 @@ pub(super) const HASH_OF_SHARDS: &str = "manifest";
 /// The key of the hash over the model's configuration, tokenizer and weights.
 pub(super) const HASH_OF_MODEL: &str = "base-model";
 
+/// The key of the hash over the adapter a fit starts from.
+pub(super) const HASH_OF_ADAPTER: &str = "base-adapter";
+
 /// Settings that say where something lies, each with the hash that says what it is.
-const PLACES: [(&str, &str); 3] = [
+const PLACES: [(&str, &str); 4] = [
+    ("adapter", HASH_OF_ADAPTER),
     (SHARDS, HASH_OF_SHARDS),
     ("model", HASH_OF_MODEL),
     ("init-model", HASH_OF_MODEL),

@@ -24,8 +24,8 @@ use crate::config::FitConfig;
 use crate::device::{self, Chosen, Device};
 use crate::error::{Error, Result};
 use crate::generate::generate;
-use crate::loader::LoaderConfig;
-use crate::lora;
+use crate::loader::{LoaderConfig, MicroShape};
+use crate::lora::{self, ADAPTER_CONFIG, AdapterConfig};
 use crate::model::config::{CONFIG_FILE, DecoderConfig};
 use crate::model::{Decoder, Kernels, Weights};
 use crate::report::{FitReport, Metrics, Tried};
@@ -34,13 +34,15 @@ use crate::shards::{MANIFEST, Manifest};
 use crate::tokenizer::ChatTokenizer;
 use crate::trainer::{Schedule, TrainerConfig};
 
-use folder::{FitFolder, HASH_OF_MODEL, HASH_OF_SHARDS, SHARDS};
+use folder::{FitFolder, HASH_OF_ADAPTER, HASH_OF_MODEL, HASH_OF_SHARDS, SHARDS};
 use run::Run;
 
 /// Tokens computed at a time on the CPU: more only cost memory and cache.
 const CPU_MICRO_TOKENS: usize = 1_024;
 /// Tokens computed at a time on a GPU; unmeasured.
 const CUDA_MICRO_TOKENS: usize = 8_192;
+/// On a GPU the length of rows is a multiple of this, so that kernels are tuned for few shapes.
+const CUDA_ROW_MULTIPLE: usize = 256;
 /// Tokens of a response that is only looked at.
 const TRY_TOKENS: usize = 200;
 
@@ -90,6 +92,10 @@ struct Plan<'a> {
     /// The fields of `config.json`.
     fields: Map<String, Value>,
     decoder: DecoderConfig,
+    /// What the adapters are.
+    adapter_config: AdapterConfig,
+    /// The adapter they start from.
+    adapter: Option<BaseModel>,
     tokenizer: Arc<ChatTokenizer>,
     loader: LoaderConfig,
     n_steps: u64,
@@ -130,13 +136,34 @@ pub fn fit(
         max_length,
         too_long: config.too_long,
         loss_on: config.loss_on,
-        micro_tokens: match device.device {
-            Device::Cpu => CPU_MICRO_TOKENS,
-            Device::Cuda(_) => CUDA_MICRO_TOKENS,
+        micro_shape: match device.device {
+            Device::Cpu => MicroShape {
+                max_tokens: config.micro_tokens.unwrap_or(CPU_MICRO_TOKENS),
+                row_multiple: None,
+            },
+            Device::Cuda(_) => MicroShape {
+                max_tokens: config.micro_tokens.unwrap_or(CUDA_MICRO_TOKENS),
+                row_multiple: Some(CUDA_ROW_MULTIPLE),
+            },
         },
     };
     let all_steps = loader.steps_per_epoch() * u64::from(config.epochs);
+    let adapter = config
+        .adapter
+        .as_deref()
+        .map(BaseModel::named)
+        .transpose()?;
+    let adapter_config = match &adapter {
+        // Dropout is of the training, not of the adapter.
+        Some(adapter) => AdapterConfig {
+            dropout: config.dropout,
+            ..AdapterConfig::read(adapter)?
+        },
+        None => AdapterConfig::of_fit(config),
+    };
     let plan = Plan {
+        adapter_config,
+        adapter,
         n_steps: config.max_steps.unwrap_or(all_steps).min(all_steps),
         config,
         request,
@@ -214,7 +241,10 @@ impl Plan<'_> {
         if config.full {
             decoder.train_all();
         } else {
-            lora::attach(&mut decoder, config.rank, config.alpha, config.seed);
+            match &self.adapter {
+                Some(adapter) => drop(lora::load(&mut decoder, adapter)?),
+                None => lora::attach(&mut decoder, &self.adapter_config, config.seed)?,
+            }
         }
         Ok(decoder)
     }
@@ -226,6 +256,10 @@ impl Plan<'_> {
             weight_decay: config.weight_decay,
             clip: config.clip,
             dropout: config.dropout,
+            neftune: config.neftune,
+            lora_plus_ratio: config.lora_plus_ratio,
+            loss_norm: config.loss_norm,
+            recompute: config.recompute,
             seed: config.seed,
         }
     }
@@ -285,6 +319,12 @@ impl Plan<'_> {
         put(SHARDS, self.request.shards.display().to_string());
         put(HASH_OF_SHARDS, blake3::hash(&manifest).to_hex().to_string());
         put(HASH_OF_MODEL, self.model_hash()?);
+        if let Some(adapter) = &self.adapter {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&adapter.required(ADAPTER_CONFIG)?);
+            Weights::of_adapter(adapter)?.hash_into(&mut hasher);
+            put(HASH_OF_ADAPTER, hasher.finalize().to_hex().to_string());
+        }
         put(
             "device",
             match self.device.device {

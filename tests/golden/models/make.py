@@ -1,9 +1,10 @@
-"""Makes the tiny random Llama checkpoints beside this script, what transformers computes with them, and ten LoRA steps of PEFT.
+"""Makes the tiny random checkpoints beside this script, what transformers computes with them, and ten LoRA steps of PEFT.
 
     pip install torch==2.* transformers==5.* peft==0.* safetensors
-    python tests/golden/models/make.py
+    python tests/golden/models/make.py [NAME ...]
 
-Shapes are awkward on purpose: a head width that is not hidden/heads, three query heads a key head, odd vocabularies.
+Shapes are awkward on purpose: a head width that is not hidden/heads, three query heads a key head, odd vocabularies, windows shorter
+than the sequences, caps and query scales that matter at this size.
 Everything is computed in 32 bits on the CPU; the tests compare within 1e-4 (states, logits) and 1e-3 (losses).
 """
 
@@ -11,12 +12,13 @@ import json
 import math
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM, get_cosine_schedule_with_warmup
+from transformers import AutoConfig, AutoModelForCausalLM, get_cosine_schedule_with_warmup
 
 # Relative names, so that no path of a machine gets into a file.
 os.chdir(Path(__file__).parent)
@@ -25,14 +27,41 @@ LLAMA3 = dict(
     rope_type="llama3", rope_theta=500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=3.0,
     original_max_position_embeddings=16,
 )
+GQA = dict(num_attention_heads=6, num_key_value_heads=2, head_dim=10, vocab_size=67)
 MODELS = {
     "mha_untied": dict(num_attention_heads=4, num_key_value_heads=4, vocab_size=61, tie_word_embeddings=False),
-    "gqa_tied": dict(num_attention_heads=6, num_key_value_heads=2, head_dim=10, vocab_size=67, tie_word_embeddings=True),
+    "gqa_tied": dict(**GQA, tie_word_embeddings=True),
     "llama3_rope": dict(
         num_attention_heads=4, num_key_value_heads=2, vocab_size=61, tie_word_embeddings=True, rope_parameters=LLAMA3,
         attention_bias=True, mlp_bias=True,
     ),
     "sharded_bf16": dict(num_attention_heads=4, num_key_value_heads=2, vocab_size=61, tie_word_embeddings=False),
+    "mistral": dict(model_type="mistral", **GQA, sliding_window=7, tie_word_embeddings=False),
+    "gemma": dict(model_type="gemma", **GQA),
+    "gemma2": dict(
+        model_type="gemma2", **GQA, sliding_window=5, query_pre_attn_scalar=7, attn_logit_softcapping=1.7,
+        final_logit_softcapping=2.3,
+    ),
+    "gemma3": dict(
+        model_type="gemma3_text", **GQA, sliding_window=6, query_pre_attn_scalar=13,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters={
+            "full_attention": {"rope_type": "linear", "factor": 3.0, "rope_theta": 700.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 90.0},
+        },
+    ),
+    "qwen2": dict(
+        model_type="qwen2", num_attention_heads=6, num_key_value_heads=2, vocab_size=67, tie_word_embeddings=True,
+        use_sliding_window=True, sliding_window=9, max_window_layers=1,
+    ),
+    "qwen3": dict(model_type="qwen3", **GQA, tie_word_embeddings=False),
+}
+# Where ten steps are made, and with which adapters.
+STEPS = {
+    "mha_untied": [("lora", {})],
+    "gqa_tied": [("lora", {}), ("rslora", dict(use_rslora=True)), ("dora", dict(use_dora=True))],
+    "gemma2": [("lora", {})],
+    "qwen3": [("lora", dict(target_modules=r".*layers\.[12]\..*_proj"))],
 }
 SEQ_LEN = 23
 
@@ -40,17 +69,21 @@ SEQ_LEN = 23
 def make_model(name, settings):
     torch.manual_seed(sum(map(ord, name)))
     # A wide spread, so that no part of the network is too small to be noticed.
-    model = LlamaForCausalLM(LlamaConfig(**COMMON, **settings, initializer_range=0.3))
-    for parameter in model.parameters():
+    settings = {"model_type": "llama", **COMMON, **settings}
+    config = AutoConfig.for_model(**settings, initializer_range=0.3)
+    model = AutoModelForCausalLM.from_config(config)
+    for name_, parameter in model.named_parameters():
         if parameter.dim() == 1:
-            torch.nn.init.normal_(parameter, mean=0.9, std=0.3)
+            # Gemma's norms are stored less 1.
+            is_offset = name_.endswith("norm.weight") and settings["model_type"].startswith("gemma")
+            torch.nn.init.normal_(parameter, mean=-0.1 if is_offset else 0.9, std=0.3)
     folder = Path(name)
     shutil.rmtree(folder, ignore_errors=True)
     if name == "sharded_bf16":
         model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="12KB")
     else:
         model.save_pretrained(folder)
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     ids = torch.randint(0, settings["vocab_size"], (2, SEQ_LEN))
     with torch.no_grad():
         out = model(ids, output_hidden_states=True, use_cache=False)
@@ -60,20 +93,21 @@ def make_model(name, settings):
     save_file(golden, folder / "golden.safetensors")
 
 
-def make_steps(name):
+def make_steps(name, kind, changes):
     """Ten steps of AdamW on adapters with random A and B and a new token, losses over the targets of two micro-batches."""
     torch.manual_seed(7)
-    model = LlamaForCausalLM.from_pretrained(name, dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, attn_implementation="eager")
     new = model.config.vocab_size
     model.resize_token_embeddings(new + 1, mean_resizing=False)
     rows = {"embed_tokens": [new]} if model.config.tie_word_embeddings else {"embed_tokens": [new], "lm_head": [new]}
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    config = LoraConfig(
+    settings = dict(
         r=3, lora_alpha=7, lora_dropout=0.0, target_modules=targets, init_lora_weights=False, task_type="CAUSAL_LM",
         trainable_token_indices=rows,
     )
-    model = get_peft_model(model, config)
-    folder = Path(name) / "lora"
+    # In evaluation mode PEFT remembers the row lengths of DoRA from one step to the next.
+    model = get_peft_model(model, LoraConfig(**{**settings, **changes})).train()
+    folder = Path(name) / kind
     model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
 
@@ -114,7 +148,7 @@ def make_steps(name):
 
 
 if __name__ == "__main__":
-    for name, settings in MODELS.items():
-        make_model(name, settings)
-    for name in ["mha_untied", "gqa_tied"]:
-        make_steps(name)
+    for name in sys.argv[1:] or MODELS:
+        make_model(name, MODELS[name])
+        for kind, changes in STEPS.get(name, []):
+            make_steps(name, kind, changes)

@@ -7,13 +7,16 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{DType, Tensor, TensorData};
 
 use crate::checkpoint::{Moments, Saved};
+use crate::config::{LossNorm, Recompute};
 use crate::error::{Error, Result};
-use crate::loader::{GlobalBatch, MicroBatch};
-use crate::model::{Decoder, Dropout, Kernels, Sequences, supervised_loss};
+use crate::loader::GlobalBatch;
+use crate::model::{Decoder, Gradients, Kernels, Noise, Sequences};
 use crate::sample::Kind;
 
 /// PyTorch's, and with it what PEFT users have: burn's own default is 1e-5.
 const ADAM_EPSILON: f32 = 1e-8;
+/// How names of an adapter's second matrix end.
+const LORA_B: &str = "lora_B.weight";
 /// Added to the norm a gradient is divided by, as `torch.nn.utils.clip_grad_norm_` does.
 const CLIP_EPSILON: f64 = 1e-6;
 
@@ -28,7 +31,15 @@ pub struct TrainerConfig {
     pub clip: f64,
     /// Dropout before the adapters.
     pub dropout: f64,
-    /// Seed of the dropout.
+    /// NEFTune's noise on embeddings.
+    pub neftune: f64,
+    /// How much faster the B of an adapter learns than the rest (LoRA+, Hayou et al. 2024).
+    pub lora_plus_ratio: f64,
+    /// What a step's loss is a mean of.
+    pub loss_norm: LossNorm,
+    /// What is computed again instead of kept.
+    pub recompute: Recompute,
+    /// Seed of dropout and noise.
     pub seed: u64,
 }
 
@@ -118,61 +129,72 @@ where
         if batch.n_targets == 0 {
             return Ok(None);
         }
-        let mut sums = LossSums::default();
-        let mut gradients: Vec<Option<Tensor<B::InnerBackend, 2>>> = Vec::new();
-        for (nth, micro) in batch.micro_batches.iter().enumerate() {
-            let states = self.forward(micro, batch.step, nth as u64);
-            // Every target counts the same, in whichever micro-batch it is.
-            let weight = 1.0 / batch.n_targets as f64;
-            let loss = supervised_loss(&self.decoder, states, &micro.targets, weight);
-            sums.add(&loss.of_targets, &micro.kinds);
-            self.check(sums.total, "loss", batch.step, &micro.positions)?;
-            let computed = loss.surrogate.backward();
-            let trained = self.decoder.trained_mut();
-            gradients.resize(trained.len(), None);
-            for (sum, (_, tensor)) in gradients.iter_mut().zip(trained) {
-                *sum = match (sum.take(), tensor.grad(&computed)) {
-                    (Some(sum), Some(gradient)) => Some(sum + gradient),
-                    (sum, gradient) => sum.or(gradient),
-                };
-            }
-        }
-        let grad_norm = norm(gradients.iter().flatten());
+        let (gradients, sums) = self.gradients(batch)?;
+        let grad_norm = norm(gradients.values());
         let positions: Vec<u64> = batch.positions.clone().collect();
         self.check(grad_norm, "gradient", batch.step, &positions)?;
         let lr = self.config.schedule.at(batch.step);
-        self.update(gradients, grad_norm, lr)
+        self.update(&gradients, grad_norm, lr)
             .or_else(|NotFinite| self.check(f64::NAN, "updated weight", batch.step, &positions))?;
         Ok(Some(sums.mean(lr, grad_norm)))
     }
 
-    fn forward(&self, micro: &MicroBatch, step: u64, nth: u64) -> Tensor<B, 2> {
-        let sequences = Sequences {
-            ids: &micro.ids,
-            seq_len: micro.seq_len,
-        };
-        let dropout = (self.config.dropout > 0.0).then(|| Dropout {
-            probability: self.config.dropout,
-            key: dropout_key(self.config.seed, step, nth),
-        });
-        self.decoder.forward(sequences, dropout)
+    /// The gradients of the mean loss of a step, of those of its micro-batches that are in `batch`: where several processes share a
+    /// step, they add up to the step's.
+    ///
+    /// # Errors
+    /// [`Error::NotANumber`] for a loss that is not finite.
+    pub fn gradients(&mut self, batch: &GlobalBatch) -> Result<(Gradients<B>, LossSums)> {
+        let mut sums = LossSums::default();
+        let mut gradients = Gradients::default();
+        for (nth, micro) in batch.micro_batches.iter().enumerate() {
+            let sequences = Sequences {
+                ids: &micro.ids,
+                packing: &micro.packing,
+            };
+            let noise = Noise {
+                dropout: self.config.dropout,
+                neftune: self.config.neftune,
+                key: noise_key(self.config.seed, batch.step, nth as u64),
+            };
+            let weight = match self.config.loss_norm {
+                // Every target counts the same, in whichever micro-batch it is.
+                LossNorm::Token => 1.0 / batch.n_targets as f64,
+                LossNorm::Microbatch => {
+                    1.0 / (batch.micro_batches.len() * micro.targets.len()) as f64
+                }
+            };
+            let recompute = self.config.recompute;
+            let (losses, found) =
+                self.decoder
+                    .gradients(sequences, Some(noise), &micro.targets, weight, recompute);
+            sums.add(&losses, &micro.kinds);
+            self.check(sums.total, "loss", batch.step, &micro.positions)?;
+            gradients.add(found);
+        }
+        Ok((gradients, sums))
     }
 
     /// The optimiser's step; weights that are not finite after it are not taken over.
     fn update(
         &mut self,
-        gradients: Vec<Option<Tensor<B::InnerBackend, 2>>>,
+        gradients: &Gradients<B>,
         grad_norm: f64,
         lr: f64,
     ) -> std::result::Result<(), NotFinite> {
         let shrink = (self.config.clip / (grad_norm + CLIP_EPSILON)).min(1.0);
         let decaying = adamw(self.config.weight_decay);
         let steady = adamw(0.0);
-        let mut updated = Vec::with_capacity(gradients.len());
-        for ((name, tensor), gradient) in self.decoder.trained_mut().into_iter().zip(gradients) {
+        let mut updated = Vec::new();
+        for (name, tensor) in self.decoder.trained_mut() {
             let value = tensor.clone().inner();
             // A token that did not occur has a gradient of 0, and moments that fade.
+            let gradient = gradients.get(&name).cloned();
             let gradient = gradient.unwrap_or_else(|| value.zeros_like());
+            let lr = match name.ends_with(LORA_B) {
+                true => lr * self.config.lora_plus_ratio,
+                false => lr,
+            };
             let is_steady = name.ends_with("norm.weight") || name.ends_with(".bias");
             let optimizer = if is_steady { &steady } else { &decaying };
             let momentum = self.moments.get(&name).cloned();
@@ -270,12 +292,16 @@ where
 struct NotFinite;
 
 /// Sums of losses by kind, and how many.
-#[derive(Default)]
-struct LossSums {
-    total: f64,
-    n: u64,
-    task: f64,
-    n_task: u64,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LossSums {
+    /// The sum of all, in nats.
+    pub total: f64,
+    /// Tokens it is of.
+    pub n: u64,
+    /// The part of the task's samples.
+    pub task: f64,
+    /// Tokens of those.
+    pub n_task: u64,
 }
 
 impl LossSums {
@@ -335,7 +361,7 @@ fn values<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
     data.into_vec().expect("cast to 32 bits above")
 }
 
-fn dropout_key(seed: u64, step: u64, micro: u64) -> u64 {
+fn noise_key(seed: u64, step: u64, micro: u64) -> u64 {
     let mut hasher = blake3::Hasher::new_derive_key("delia dropout key v1");
     for number in [seed, step, micro] {
         hasher.update(&number.to_le_bytes());

@@ -1,0 +1,147 @@
+//! A linear map with a trained branch of low rank beside it.
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use super::kernels::{Branch, Dropout, Kernels};
+use super::plain::dequantised;
+
+/// A linear map, with a trained branch of low rank beside it: `x·Wᵀ + bias + scale·(x·Aᵀ)·Bᵀ`.
+#[derive(Clone, Debug)]
+pub struct Projection<B: Backend> {
+    /// `[out, in]`, in floating point or quantised.
+    pub weight: Tensor<B, 2>,
+    /// `[1, out]`
+    pub bias: Option<Tensor<B, 2>>,
+    /// The branch (Hu et al. 2021).
+    pub adapter: Option<Adapter<B>>,
+}
+
+/// A branch of low rank, in 32 bits.
+#[derive(Clone, Debug)]
+pub struct Adapter<B: Backend> {
+    /// `[rank, in]`
+    pub a: Tensor<B, 2>,
+    /// `[out, rank]`
+    pub b: Tensor<B, 2>,
+    /// `alpha / rank`, or with rsLoRA `alpha / sqrt(rank)`.
+    pub scale: f64,
+    /// With DoRA the length of every row of the adapted matrix, `[1, out]`, trained apart from its direction (Liu et al. 2024).
+    pub magnitude: Option<Tensor<B, 2>>,
+}
+
+impl<B: Kernels> Projection<B> {
+    /// `x` is `[t, in]`, the result `[t, out]`; the branch reads `x` after dropout.
+    pub(super) fn forward(&self, x: &Tensor<B, 2>, dropout: Option<Dropout>) -> Tensor<B, 2> {
+        let y = match &self.adapter {
+            None => x.clone().matmul(dequantised(&self.weight).transpose()),
+            Some(adapter) => match &adapter.magnitude {
+                None => B::adapted(x.clone(), &self.weight, adapter.branch(dropout)),
+                Some(magnitude) => self.with_magnitude(x, adapter, magnitude, dropout),
+            },
+        };
+        match &self.bias {
+            None => y,
+            Some(bias) => y + bias.clone(),
+        }
+    }
+
+    /// DoRA as PEFT computes it: where there is dropout, the part of the base that the magnitude changes goes through it too.
+    fn with_magnitude(
+        &self,
+        x: &Tensor<B, 2>,
+        adapter: &Adapter<B>,
+        magnitude: &Tensor<B, 2>,
+        dropout: Option<Dropout>,
+    ) -> Tensor<B, 2> {
+        let dtype = x.dtype();
+        let lengths = self
+            .adapted_weight(adapter)
+            .powi_scalar(2)
+            .sum_dim(1)
+            .sqrt();
+        // No gradient goes through the lengths (Liu et al. 2024, §4.3).
+        let factor = magnitude.clone() / lengths.detach().transpose();
+        let factor = factor.cast(dtype);
+        let thin = match dropout {
+            None => x.clone(),
+            Some(dropout) => B::dropout(x.clone(), dropout.probability, dropout.seed),
+        };
+        let weight = dequantised(&self.weight).transpose();
+        let [a, b] = [&adapter.a, &adapter.b].map(|matrix| matrix.clone().cast(dtype).transpose());
+        let branch = (thin.clone().matmul(a) * adapter.scale).matmul(b);
+        match dropout {
+            None => (x.clone().matmul(weight) + branch) * factor,
+            Some(_) => {
+                let of_thin = thin.matmul(weight.clone());
+                x.clone().matmul(weight) + of_thin * (factor.clone() - 1.0) + branch * factor
+            }
+        }
+    }
+
+    /// `W + scale·B·A` in 32 bits, without a gradient.
+    fn adapted_weight(&self, adapter: &Adapter<B>) -> Tensor<B, 2> {
+        let weight = dequantised(&self.weight).cast(burn::tensor::DType::F32);
+        let branch = adapter
+            .b
+            .clone()
+            .detach()
+            .matmul(adapter.a.clone().detach());
+        weight + branch * adapter.scale
+    }
+
+    /// The length of every row of the adapted matrix, `[1, out]`: where DoRA starts.
+    pub fn row_lengths(&self) -> Tensor<B, 2> {
+        let weight = match &self.adapter {
+            Some(adapter) => self.adapted_weight(adapter),
+            None => dequantised(&self.weight).cast(burn::tensor::DType::F32),
+        };
+        weight.powi_scalar(2).sum_dim(1).sqrt().transpose()
+    }
+}
+
+impl<B: Backend> Adapter<B> {
+    fn branch(&self, dropout: Option<Dropout>) -> Branch<B> {
+        Branch {
+            a: self.a.clone(),
+            b: self.b.clone(),
+            scale: self.scale,
+            dropout,
+        }
+    }
+}
+
+impl<B: Backend> Projection<B> {
+    /// Its tensors with their names behind that of its module: Hugging Face's for the base, PEFT's for what an adapter adds.
+    pub(super) fn tensors_mut(&mut self) -> Vec<(&'static str, &mut Tensor<B, 2>)> {
+        let mut tensors = vec![("weight", &mut self.weight)];
+        if let Some(bias) = &mut self.bias {
+            tensors.push(("bias", bias));
+        }
+        if let Some(adapter) = &mut self.adapter {
+            tensors.push(("lora_A.weight", &mut adapter.a));
+            tensors.push(("lora_B.weight", &mut adapter.b));
+            if let Some(magnitude) = &mut adapter.magnitude {
+                tensors.push(("lora_magnitude_vector", magnitude));
+            }
+        }
+        tensors
+    }
+
+    /// The same with every tensor turned into one of another backend.
+    pub(super) fn map<C: Backend>(
+        self,
+        f: &impl Fn(Tensor<B, 2>) -> Tensor<C, 2>,
+    ) -> Projection<C> {
+        Projection {
+            weight: f(self.weight),
+            bias: self.bias.map(f),
+            adapter: self.adapter.map(|adapter| Adapter {
+                a: f(adapter.a),
+                b: f(adapter.b),
+                scale: adapter.scale,
+                magnitude: adapter.magnitude.map(f),
+            }),
+        }
+    }
+}
