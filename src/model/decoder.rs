@@ -151,7 +151,7 @@ impl<B: Kernels> Decoder<B> {
     /// The state every token is scored from, `[t, hidden]`: the last block's, normalised.
     pub fn forward(&self, sequences: Sequences<'_>, noise: Option<Noise>) -> Tensor<B, 2> {
         let pass = self.pass(sequences, noise);
-        let mut x = self.read(sequences, noise);
+        let mut x = self.embeddings(sequences, noise);
         for (layer, block) in self.blocks.iter().enumerate() {
             x = block.feed(block.attend(x, layer, &pass), layer, &pass);
         }
@@ -162,7 +162,7 @@ impl<B: Kernels> Decoder<B> {
     /// and that of the last after the final norm.
     pub fn hidden_states(&self, sequences: Sequences<'_>) -> Vec<Tensor<B, 2>> {
         let pass = self.pass(sequences, None);
-        let mut states = vec![self.read(sequences, None)];
+        let mut states = vec![self.embeddings(sequences, None)];
         for (layer, block) in self.blocks.iter().enumerate() {
             let before = states[states.len() - 1].clone();
             states.push(block.feed(block.attend(before, layer, &pass), layer, &pass));
@@ -172,8 +172,8 @@ impl<B: Kernels> Decoder<B> {
         states
     }
 
-    /// The embeddings of tokens, `[t, hidden]`.
-    pub(super) fn read(&self, sequences: Sequences<'_>, noise: Option<Noise>) -> Tensor<B, 2> {
+    /// The embeddings of tokens, `[t, hidden]`, as the first block reads them.
+    pub fn embeddings(&self, sequences: Sequences<'_>, noise: Option<Noise>) -> Tensor<B, 2> {
         let mut x = self.embedding.lookup(sequences.ids);
         let scale = self.config.embedding_scale;
         if scale != 1.0 {

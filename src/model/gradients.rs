@@ -90,7 +90,7 @@ where
             self.collect(loss.surrogate.backward(), &mut gradients);
             return (loss.of_targets, gradients);
         }
-        let embeddings = self.read(sequences, noise);
+        let embeddings = self.embeddings(sequences, noise);
         let (parts, last) = self.in_parts(embeddings.clone().inner(), sequences, noise, recompute);
 
         let last = Tensor::<B, 2>::from_inner(last).require_grad();

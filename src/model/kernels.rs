@@ -13,7 +13,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Int, Tensor, TensorPrimitive};
+use burn::tensor::{DType, Int, Tensor, TensorPrimitive};
 
 use super::config::{Activation, Norm};
 use super::packing::Packing;
@@ -58,6 +58,14 @@ pub struct Dropout {
 pub trait Kernels: Backend {
     /// Whether sequences must fill rows of one length, because attention is computed row by row.
     const NEEDS_ROWS: bool = true;
+
+    /// A frozen matrix in floating point, whatever it is held as.
+    fn dequantised(weight: &Tensor<Self, 2>) -> Tensor<Self, 2> {
+        match weight.dtype() {
+            DType::QFloat(_) => weight.clone().dequantize(),
+            _ => weight.clone(),
+        }
+    }
 
     /// RMSNorm (Zhang and Sennrich 2019), row by row, computed in 32 bits. `x` is `[t, d]`, `weight` `[1, d]`.
     fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 2>, norm: Norm) -> Tensor<Self, 2> {
@@ -224,6 +232,13 @@ fn cooked<B: Backend, const D: usize>(tensor: FloatTensor<B>) -> Tensor<B, D> {
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     const NEEDS_ROWS: bool = B::NEEDS_ROWS;
+
+    fn dequantised(weight: &Tensor<Self, 2>) -> Tensor<Self, 2> {
+        match weight.dtype() {
+            DType::QFloat(_) => Tensor::from_inner(B::dequantised(&weight.clone().inner())),
+            _ => weight.clone(),
+        }
+    }
 
     fn rms_norm(x: Tensor<Self, 2>, weight: Tensor<Self, 2>, norm: Norm) -> Tensor<Self, 2> {
         let (x, weight) = (raw(x), raw(weight));

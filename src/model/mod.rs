@@ -22,6 +22,7 @@ mod noise;
 mod packing;
 mod plain;
 mod projection;
+mod quantise;
 mod random;
 mod rope;
 mod tokens;

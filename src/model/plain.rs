@@ -112,7 +112,8 @@ pub(super) fn adapted<B: Kernels>(
     let dtype = x.dtype();
     let thin = thinned(x.clone(), branch.dropout);
     let [a, b] = [branch.a, branch.b].map(|matrix| matrix.cast(dtype).transpose());
-    x.matmul(dequantised(weight).transpose()) + (thin.matmul(a) * branch.scale).matmul(b)
+    x.matmul(B::dequantised(weight).cast(dtype).transpose())
+        + (thin.matmul(a) * branch.scale).matmul(b)
 }
 
 /// [`super::Kernels::adapted_backward`]
@@ -132,7 +133,7 @@ pub(super) fn adapted_backward<B: Kernels>(
     let of_a = of_inner.clone().transpose().matmul(thin).cast(DType::F32);
     let of_x = needs_x.then(|| {
         let through_branch = thinned(of_inner.matmul(a), branch.dropout);
-        grad.matmul(dequantised(weight)) + through_branch
+        grad.matmul(B::dequantised(weight).cast(dtype)) + through_branch
     });
     (of_x, [of_a, of_b])
 }
@@ -141,14 +142,6 @@ fn thinned<B: Kernels>(x: Tensor<B, 2>, dropout: Option<Dropout>) -> Tensor<B, 2
     match dropout {
         None => x,
         Some(dropout) => B::dropout(x, dropout.probability, dropout.seed),
-    }
-}
-
-/// A matrix in floating point, whatever it is held as.
-pub(super) fn dequantised<B: Backend>(weight: &Tensor<B, 2>) -> Tensor<B, 2> {
-    match weight.dtype() {
-        DType::QFloat(_) => weight.clone().dequantize(),
-        _ => weight.clone(),
     }
 }
 

@@ -1,10 +1,9 @@
 //! A linear map with a trained branch of low rank beside it.
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
 
 use super::kernels::{Branch, Dropout, Kernels};
-use super::plain::dequantised;
 
 /// A linear map, with a trained branch of low rank beside it: `x·Wᵀ + bias + scale·(x·Aᵀ)·Bᵀ`.
 #[derive(Clone, Debug)]
@@ -34,7 +33,10 @@ impl<B: Kernels> Projection<B> {
     /// `x` is `[t, in]`, the result `[t, out]`; the branch reads `x` after dropout.
     pub(super) fn forward(&self, x: &Tensor<B, 2>, dropout: Option<Dropout>) -> Tensor<B, 2> {
         let y = match &self.adapter {
-            None => x.clone().matmul(dequantised(&self.weight).transpose()),
+            None => {
+                let weight = B::dequantised(&self.weight).cast(x.dtype());
+                x.clone().matmul(weight.transpose())
+            }
             Some(adapter) => match &adapter.magnitude {
                 None => B::adapted(x.clone(), &self.weight, adapter.branch(dropout)),
                 Some(magnitude) => self.with_magnitude(x, adapter, magnitude, dropout),
@@ -67,7 +69,7 @@ impl<B: Kernels> Projection<B> {
             None => x.clone(),
             Some(dropout) => B::dropout(x.clone(), dropout.probability, dropout.seed),
         };
-        let weight = dequantised(&self.weight).transpose();
+        let weight = B::dequantised(&self.weight).cast(dtype).transpose();
         let [a, b] = [&adapter.a, &adapter.b].map(|matrix| matrix.clone().cast(dtype).transpose());
         let branch = (thin.clone().matmul(a) * adapter.scale).matmul(b);
         match dropout {
@@ -81,7 +83,7 @@ impl<B: Kernels> Projection<B> {
 
     /// `W + scale·B·A` in 32 bits, without a gradient.
     fn adapted_weight(&self, adapter: &Adapter<B>) -> Tensor<B, 2> {
-        let weight = dequantised(&self.weight).cast(burn::tensor::DType::F32);
+        let weight = B::dequantised(&self.weight).cast(DType::F32);
         let branch = adapter
             .b
             .clone()
@@ -94,7 +96,7 @@ impl<B: Kernels> Projection<B> {
     pub fn row_lengths(&self) -> Tensor<B, 2> {
         let weight = match &self.adapter {
             Some(adapter) => self.adapted_weight(adapter),
-            None => dequantised(&self.weight).cast(burn::tensor::DType::F32),
+            None => B::dequantised(&self.weight).cast(DType::F32),
         };
         weight.powi_scalar(2).sum_dim(1).sqrt().transpose()
     }

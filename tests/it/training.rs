@@ -1,10 +1,12 @@
 use burn::backend::Autodiff;
 use burn::tensor::{DType, Tensor};
 use burn_flex::{Flex, FlexDevice};
-use delia::config::{Recompute, Targets};
+use delia::base_model::BaseModel;
+use delia::config::{LossNorm, QuantizeBase, Recompute, Targets};
 use delia::loader::{GlobalBatch, MicroBatch};
 use delia::lora::{self, AdapterConfig};
-use delia::model::{Decoder, Kernels, Noise, Packing, Sequences, Target, supervised_loss};
+use delia::model::config::DecoderConfig;
+use delia::model::{Decoder, Kernels, Noise, Packing, Sequences, Target, Weights, supervised_loss};
 use delia::trainer::{Schedule, Trainer, TrainerConfig};
 
 use crate::golden_models::{Cpu, adapted, batch, decoder, host, trainer_config};
@@ -292,5 +294,157 @@ fn halves_of_a_step_add_up_to_it() {
         );
         let off = sum.iter().zip(&expected).map(|(a, b)| (a - b).abs());
         assert!(off.fold(0.0, f32::max) < 1e-6, "{name}");
+    }
+}
+
+#[test]
+fn a_quantised_base_is_computed_with_as_what_its_bits_say() {
+    let model = BaseModel::Bundled;
+    let config = DecoderConfig::read(&model).expect("a configuration");
+    let weights = Weights::open(&model).expect("weights");
+    let load = || {
+        let mut decoder = Decoder::<Cpu>::load(&config, &weights, 16, DType::F32, &FlexDevice)
+            .expect("the bundled model");
+        lora::attach(&mut decoder, &lora_config(false), 0).expect("attached");
+        decoder
+    };
+    let whole = logits(&load());
+    for (bits, expected) in [(QuantizeBase::Q8, 0.02), (QuantizeBase::Q4, 0.35)] {
+        let mut held = load();
+        held.quantise(bits).expect("whole blocks");
+        let mut spelled_out = load();
+        let projections = spelled_out.projections_mut().zip(held.projections_mut());
+        for ((name, spelled_out), (_, held)) in projections {
+            assert!(matches!(held.weight.dtype(), DType::QFloat(_)), "{name}");
+            spelled_out.weight = <Cpu as Kernels>::dequantised(&held.weight);
+        }
+        let found = logits(&held);
+        assert_eq!(found, logits(&spelled_out), "{bits:?}");
+        let squares = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>();
+        let off = squares(&mut found.iter().zip(&whole).map(|(a, b)| a - b));
+        let off = (off / squares(&mut whole.iter().copied())).sqrt();
+        assert!(off > 0.0 && off < expected, "{bits:?}: off by {off}");
+        let (loss, found) = gradients(&mut held, NOISY, Recompute::None);
+        let (again, expected) = gradients(&mut spelled_out, NOISY, Recompute::Block);
+        assert_eq!(loss, again);
+        for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+            let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+            assert!(off.fold(0.0, f32::max) < 1e-5, "{bits:?}, {name}");
+        }
+    }
+    let mut narrow = decoder::<Cpu>("gqa_tied", DType::F32, &FlexDevice);
+    let refused = narrow.quantise(QuantizeBase::Q4).expect_err("rows of 24");
+    assert!(refused.to_string().contains("24 numbers"), "{refused}");
+}
+
+#[test]
+fn the_second_matrix_learns_faster_by_the_ratio_of_lora_plus() {
+    let moved = |ratio: f64| {
+        let mut config = config(1e-3, 10);
+        (config.lora_plus_ratio, config.weight_decay) = (ratio, 0.0);
+        let decoder = adapted::<Cpu>("gqa_tied/lora", 67, DType::F32, &FlexDevice);
+        let mut trainer = Trainer::new(decoder, config);
+        let values = |trainer: &mut Trainer<Cpu>| {
+            let (_, projection) = trainer.decoder_mut().projections_mut().next().expect("one");
+            let adapter = projection.adapter.as_ref().expect("an adapter");
+            [host(adapter.a.clone()), host(adapter.b.clone())]
+        };
+        let before = values(&mut trainer);
+        let samples = [(vec![5, 9, 41, 7, 30, 2], 3)];
+        trainer
+            .step(&batch(0, samples.into_iter()))
+            .expect("finite");
+        let after = values(&mut trainer);
+        let distance = |before: &[f32], after: &[f32]| {
+            let moves = before.iter().zip(after).map(|(a, b)| (a - b).abs());
+            moves.fold(0.0, f32::max)
+        };
+        [
+            distance(&before[0], &after[0]),
+            distance(&before[1], &after[1]),
+        ]
+    };
+    let ([a, b], [same_a, faster_b]) = (moved(1.0), moved(4.0));
+    assert!((a - same_a).abs() < 1e-6, "{a} and {same_a}");
+    assert!((faster_b / b - 4.0).abs() < 1e-2, "{b} and {faster_b}");
+}
+
+#[test]
+fn a_step_may_be_the_mean_of_its_micro_batches() {
+    let decoder = || adapted::<Cpu>("gqa_tied/lora", 67, DType::F32, &FlexDevice);
+    let samples = [
+        (vec![5, 9, 67, 7, 30, 67, 4, 8], 6),
+        (vec![8, 17, 60, 33, 12, 9, 1], 1),
+        (vec![67, 2, 9], 1),
+    ];
+    let whole = batch(0, samples.into_iter());
+    let n = whole.micro_batches.len();
+    assert!(n > 1);
+    let mut by_micro_batch = config(1e-3, 10);
+    by_micro_batch.loss_norm = LossNorm::Microbatch;
+    let mut trainer = Trainer::new(decoder(), by_micro_batch);
+    let (found, _) = trainer.gradients(&whole).expect("finite");
+    // Each alone as a step of its own, and then their mean.
+    let mut trainer = Trainer::new(decoder(), config(1e-3, 10));
+    let name = "model.layers.1.mlp.up_proj.lora_A.weight";
+    let mut mean = vec![0.0; host(found.get(name).expect("one").clone()).len()];
+    for micro in &whole.micro_batches {
+        let alone = GlobalBatch {
+            n_targets: micro.targets.len(),
+            micro_batches: vec![micro.clone()],
+            ..whole.clone()
+        };
+        let (gradients, _) = trainer.gradients(&alone).expect("finite");
+        let gradient = host(gradients.get(name).expect("one").clone());
+        for (mean, value) in mean.iter_mut().zip(gradient) {
+            *mean += value / n as f32;
+        }
+    }
+    let found = host(found.get(name).expect("one").clone());
+    let largest = mean
+        .iter()
+        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let off = found.iter().zip(&mean).map(|(a, b)| (a - b).abs());
+    let off = off.fold(0.0, f32::max) / largest;
+    assert!(off < 1e-5, "off by {off}");
+}
+
+#[test]
+fn noise_on_embeddings_is_that_of_neftune() {
+    let decoder = decoder::<Cpu>("gemma", DType::F32, &FlexDevice);
+    let packing = Packing::of(vec![2, 10]);
+    let sequences = Sequences {
+        ids: &IDS,
+        packing: &packing,
+    };
+    let quiet = host(decoder.embeddings(sequences, None));
+    let noisy = |key| {
+        let noise = Noise {
+            dropout: 0.0,
+            neftune: 5.0,
+            key,
+        };
+        host(decoder.embeddings(sequences, Some(noise)))
+    };
+    assert_eq!(noisy(1), noisy(1));
+    assert_ne!(noisy(1), noisy(2));
+    let d = decoder.config().hidden_size;
+    for (tokens, length) in [(0..2, 2.0), (2..12, 10.0)] {
+        let bound = 5.0 / (length * d as f32).sqrt();
+        let places = tokens.start * d..tokens.end * d;
+        let noisy = noisy(1);
+        let moves: Vec<f32> = places
+            .map(|place| (noisy[place] - quiet[place]).abs())
+            .collect();
+        let largest = moves.iter().copied().fold(0.0, f32::max);
+        assert!(
+            largest <= bound * 1.001 && largest > bound * 0.8,
+            "{largest} of {bound}"
+        );
+        let mean = moves.iter().sum::<f32>() / moves.len() as f32;
+        assert!(
+            (mean / bound - 0.5).abs() < 0.15,
+            "uniform: {mean} of {bound}"
+        );
     }
 }

@@ -237,6 +237,9 @@ impl Plan<'_> {
                 Decoder::load(&self.decoder, &weights, positions, dtype, device)?
             }
         };
+        if let Some(bits) = config.quantize_base {
+            decoder.quantise(bits)?;
+        }
         lora::add_tokens(&mut decoder, &self.tokenizer, &config.init, config.seed)?;
         if config.full {
             decoder.train_all();

@@ -6,7 +6,6 @@ use burn_flex::Flex;
 use super::gemm::{Matrix, MatrixMut};
 use super::{flat, numbers, tensor};
 use crate::model::kernels::{Branch, Kernels};
-use crate::model::plain::dequantised;
 
 /// [`Kernels::adapted`]
 pub(super) fn forward(
@@ -18,7 +17,7 @@ pub(super) fn forward(
     let [rows, rank] = branch.b.dims();
     let (x, thin) = (flat(x.clone()), flat(thinned(x, &branch)));
     let (a, b) = (flat(branch.a), flat(branch.b));
-    let weight = flat(dequantised(weight));
+    let weight = flat(Flex::dequantised(weight));
     let matrix = Matrix::new(numbers(&weight), [rows, columns], columns);
 
     let a = Matrix::new(numbers(&a), [rank, columns], columns);
@@ -75,7 +74,7 @@ pub(super) fn backward(
         // What was dropped on the way in is dropped on the way back.
         let of_x = thinned(tensor(of_x, [t, columns]), &branch);
         let mut of_x = flat(of_x);
-        let weight = flat(dequantised(weight));
+        let weight = flat(Flex::dequantised(weight));
         let matrix = Matrix::new(numbers(&weight), [rows, columns], columns);
         let to = MatrixMut::new(super::numbers_mut(&mut of_x), [t, columns], columns);
         to.add_in_parallel(1.0, grad, matrix);
