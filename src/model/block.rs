@@ -10,7 +10,7 @@ use super::decoder::{Role, Source};
 use super::kernels::{AttentionKind, Dropout, Kernels};
 use super::noise::Noise;
 use super::packing::Packing;
-use super::projection::Projection;
+use super::projection::{Input, Projection};
 
 /// Where a projection stands; names are Hugging Face's.
 pub const PROJECTIONS: [&str; 7] = [
@@ -75,23 +75,23 @@ impl<B: Kernels> Block<B> {
     /// The first half: `x` `[t, d]` and what attention adds to it.
     pub(super) fn attend(&self, x: Tensor<B, 2>, layer: usize, pass: &Pass<'_, B>) -> Tensor<B, 2> {
         let normed = pass.norm(x.clone(), &self.before_attention);
-        let dropout = pass.dropout(layer, 0);
-        let q = self.q.forward(&normed, dropout); // [t, h·hd]
-        let k = self.k.forward(&normed, dropout); // [t, kv·hd]
-        let v = self.v.forward(&normed, dropout);
+        let input = Input::shared(normed, pass.dropout(layer, 0));
+        let q = self.q.forward(&input); // [t, h·hd]
+        let k = self.k.forward(&input); // [t, kv·hd]
+        let v = self.v.forward(&input);
         let attended = self.attention(q, k, v, layer, pass); // [t, h·hd]
-        let added = self.o.forward(&attended, pass.dropout(layer, 1));
+        let added = self.o.forward(&Input::new(attended, pass.dropout(layer, 1)));
         x + pass.norm_if(added, self.after_attention.as_ref())
     }
 
     /// The second half: `x` `[t, d]` and what the feed-forward network adds to it.
     pub(super) fn feed(&self, x: Tensor<B, 2>, layer: usize, pass: &Pass<'_, B>) -> Tensor<B, 2> {
         let normed = pass.norm(x.clone(), &self.before_mlp);
-        let dropout = pass.dropout(layer, 2);
-        let gate = self.gate.forward(&normed, dropout); // [t, intermediate]
-        let up = self.up.forward(&normed, dropout);
+        let input = Input::shared(normed, pass.dropout(layer, 2));
+        let gate = self.gate.forward(&input); // [t, intermediate]
+        let up = self.up.forward(&input);
         let gated = B::gated(gate, up, pass.config.activation);
-        let added = self.down.forward(&gated, pass.dropout(layer, 3));
+        let added = self.down.forward(&Input::new(gated, pass.dropout(layer, 3)));
         x + pass.norm_if(added, self.after_mlp.as_ref())
     }
 

@@ -41,6 +41,23 @@ pub struct Branch<B: Backend> {
     pub scale: f64,
     /// Dropout of what it reads.
     pub dropout: Option<Dropout>,
+    /// What it reads, after dropout, where several branches share that; else it is computed whenever it is needed.
+    pub thin: Option<Tensor<B, 2>>,
+}
+
+impl<B: Kernels> Branch<B> {
+    /// What the branch reads of `x`.
+    pub fn thinned(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.thin.clone().unwrap_or_else(|| self.dropped(x))
+    }
+
+    /// `x` after dropout: of what the branch reads, and of its gradient.
+    pub fn dropped(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        match self.dropout {
+            None => x,
+            Some(dropout) => B::dropout(x, dropout.probability, dropout.seed),
+        }
+    }
 }
 
 /// Dropout: see [`Kernels::dropout`].
@@ -301,6 +318,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             b,
             scale: branch.scale,
             dropout: branch.dropout,
+            thin: branch.thin.map(Tensor::inner),
         };
         let weight = weight.clone().inner();
         let output = B::adapted(x.clone(), &weight, branch.clone());

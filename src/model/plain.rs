@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Distribution, IndexingUpdateOp, Int, Tensor};
 
 use super::config::{Activation, Norm};
-use super::kernels::{Branch, Dropout, Kernels};
+use super::kernels::{Branch, Kernels};
 
 /// [`super::Kernels::rms_norm`]
 pub(super) fn rms_norm<B: Backend>(
@@ -110,7 +110,7 @@ pub(super) fn adapted<B: Kernels>(
     branch: Branch<B>,
 ) -> Tensor<B, 2> {
     let dtype = x.dtype();
-    let thin = thinned(x.clone(), branch.dropout);
+    let thin = branch.thinned(x.clone());
     let [a, b] = [branch.a, branch.b].map(|matrix| matrix.cast(dtype).transpose());
     x.matmul(B::dequantised(weight).cast(dtype).transpose())
         + (thin.matmul(a) * branch.scale).matmul(b)
@@ -125,24 +125,17 @@ pub(super) fn adapted_backward<B: Kernels>(
     needs_x: bool,
 ) -> (Option<Tensor<B, 2>>, [Tensor<B, 2>; 2]) {
     let dtype = x.dtype();
-    let thin = thinned(x, branch.dropout);
-    let [a, b] = [branch.a, branch.b].map(|matrix| matrix.cast(dtype));
+    let thin = branch.thinned(x);
+    let [a, b] = [&branch.a, &branch.b].map(|matrix| matrix.clone().cast(dtype));
     let inner = thin.clone().matmul(a.clone().transpose()) * branch.scale; // [t, rank]
     let of_inner = grad.clone().matmul(b) * branch.scale;
     let of_b = grad.clone().transpose().matmul(inner).cast(DType::F32);
     let of_a = of_inner.clone().transpose().matmul(thin).cast(DType::F32);
     let of_x = needs_x.then(|| {
-        let through_branch = thinned(of_inner.matmul(a), branch.dropout);
+        let through_branch = branch.dropped(of_inner.matmul(a));
         grad.matmul(B::dequantised(weight).cast(dtype)) + through_branch
     });
     (of_x, [of_a, of_b])
-}
-
-fn thinned<B: Kernels>(x: Tensor<B, 2>, dropout: Option<Dropout>) -> Tensor<B, 2> {
-    match dropout {
-        None => x,
-        Some(dropout) => B::dropout(x, dropout.probability, dropout.seed),
-    }
 }
 
 /// [`super::Kernels::rotate`]

@@ -29,17 +29,48 @@ pub struct Adapter<B: Backend> {
     pub magnitude: Option<Tensor<B, 2>>,
 }
 
+/// What projections read.
+pub(super) struct Input<B: Backend> {
+    values: Tensor<B, 2>,
+    dropout: Option<Dropout>,
+    thin: Option<Tensor<B, 2>>,
+}
+
+impl<B: Kernels> Input<B> {
+    /// What one projection reads.
+    pub(super) fn new(values: Tensor<B, 2>, dropout: Option<Dropout>) -> Input<B> {
+        Input {
+            values,
+            dropout,
+            thin: None,
+        }
+    }
+
+    /// What several read: dropout is computed once for all of them.
+    pub(super) fn shared(values: Tensor<B, 2>, dropout: Option<Dropout>) -> Input<B> {
+        // Without a gradient: that of the branches goes to the values.
+        let thin = dropout.map(|dropout| {
+            B::dropout(values.clone().detach(), dropout.probability, dropout.seed)
+        });
+        Input {
+            values,
+            dropout,
+            thin,
+        }
+    }
+}
+
 impl<B: Kernels> Projection<B> {
     /// `x` is `[t, in]`, the result `[t, out]`; the branch reads `x` after dropout.
-    pub(super) fn forward(&self, x: &Tensor<B, 2>, dropout: Option<Dropout>) -> Tensor<B, 2> {
+    pub(super) fn forward(&self, x: &Input<B>) -> Tensor<B, 2> {
         let y = match &self.adapter {
             None => {
-                let weight = B::dequantised(&self.weight).cast(x.dtype());
-                x.clone().matmul(weight.transpose())
+                let weight = B::dequantised(&self.weight).cast(x.values.dtype());
+                x.values.clone().matmul(weight.transpose())
             }
             Some(adapter) => match &adapter.magnitude {
-                None => B::adapted(x.clone(), &self.weight, adapter.branch(dropout)),
-                Some(magnitude) => self.with_magnitude(x, adapter, magnitude, dropout),
+                None => B::adapted(x.values.clone(), &self.weight, adapter.branch(x)),
+                Some(magnitude) => self.with_magnitude(&x.values, adapter, magnitude, x.dropout),
             },
         };
         match &self.bias {
@@ -103,12 +134,13 @@ impl<B: Kernels> Projection<B> {
 }
 
 impl<B: Backend> Adapter<B> {
-    fn branch(&self, dropout: Option<Dropout>) -> Branch<B> {
+    fn branch(&self, x: &Input<B>) -> Branch<B> {
         Branch {
             a: self.a.clone(),
             b: self.b.clone(),
             scale: self.scale,
-            dropout,
+            dropout: x.dropout,
+            thin: x.thin.clone(),
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn forward(
 ) -> Tensor<Flex, 2> {
     let [t, columns] = x.dims();
     let [rows, rank] = branch.b.dims();
-    let (x, thin) = (flat(x.clone()), flat(thinned(x, &branch)));
+    let (x, thin) = (flat(x.clone()), flat(branch.thinned(x)));
     let (a, b) = (flat(branch.a), flat(branch.b));
     let weight = flat(Flex::dequantised(weight));
     let matrix = Matrix::new(numbers(&weight), [rows, columns], columns);
@@ -46,7 +46,7 @@ pub(super) fn backward(
     let [t, columns] = x.dims();
     let [rows, rank] = branch.b.dims();
     let scale = branch.scale as f32;
-    let thin = flat(thinned(x, &branch));
+    let thin = flat(branch.thinned(x));
     let (a, b) = (flat(branch.a.clone()), flat(branch.b.clone()));
     let grad = flat(grad);
     let thin = Matrix::new(numbers(&thin), [t, columns], columns);
@@ -72,7 +72,7 @@ pub(super) fn backward(
         let to = MatrixMut::new(&mut of_x, [t, columns], columns);
         to.set_in_parallel(1.0, of_inner, a);
         // What was dropped on the way in is dropped on the way back.
-        let of_x = thinned(tensor(of_x, [t, columns]), &branch);
+        let of_x = branch.dropped(tensor(of_x, [t, columns]));
         let mut of_x = flat(of_x);
         let weight = flat(Flex::dequantised(weight));
         let matrix = Matrix::new(numbers(&weight), [rows, columns], columns);
@@ -84,11 +84,4 @@ pub(super) fn backward(
         of_x,
         [tensor(of_a, [rank, columns]), tensor(of_b, [rows, rank])],
     )
-}
-
-fn thinned(x: Tensor<Flex, 2>, branch: &Branch<Flex>) -> Tensor<Flex, 2> {
-    match branch.dropout {
-        None => x,
-        Some(dropout) => Flex::dropout(x, dropout.probability, dropout.seed),
-    }
 }

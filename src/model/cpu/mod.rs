@@ -500,6 +500,7 @@ mod tests {
                 b: random([40, 3]),
                 scale: 0.7,
                 dropout,
+                thin: None,
             };
             assert_equal(
                 Flex::adapted(x.clone(), &weight, branch.clone()) / 10.0,
