@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use cubecl_runtime::config::cache::CacheConfig;
+use cubecl_runtime::config::{CubeClRuntimeConfig, RuntimeConfig as _};
 use cudarc::{driver, nvrtc};
 
 /// A header that every kernel needs.
@@ -29,6 +31,18 @@ struct Found {
     toolkit: PathBuf,
     /// Whether its headers are there.
     headers: bool,
+}
+
+/// Keeps compiled kernels, and which of them were fastest for which shapes, in this folder: a machine finds that out once. What a
+/// `cubecl.toml` says goes before. To be called before the first device is opened, and only then.
+pub fn keep_kernels(folder: &Path) {
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    if matches!(config.autotune.cache, CacheConfig::Target) {
+        config.autotune.cache = CacheConfig::File(folder.to_owned());
+    }
+    let compiled = &mut config.compilation.cache;
+    compiled.get_or_insert_with(|| CacheConfig::File(folder.to_owned()));
+    CubeClRuntimeConfig::set(config);
 }
 
 /// The first thing that is missing to compute on the GPU of this index, or `None` where nothing is.

@@ -11,7 +11,7 @@ use std::fmt;
 use crate::config::DeviceChoice;
 use crate::error::{Error, Result};
 
-pub use cuda::missing;
+pub use cuda::{keep_kernels, missing};
 
 /// A device that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -80,7 +80,9 @@ impl<B: Kernels> Block<B> {
         let k = self.k.forward(&input); // [t, kv·hd]
         let v = self.v.forward(&input);
         let attended = self.attention(q, k, v, layer, pass); // [t, h·hd]
-        let added = self.o.forward(&Input::new(attended, pass.dropout(layer, 1)));
+        let added = self
+            .o
+            .forward(&Input::new(attended, pass.dropout(layer, 1)));
         x + pass.norm_if(added, self.after_attention.as_ref())
     }
 
@@ -91,7 +93,9 @@ impl<B: Kernels> Block<B> {
         let gate = self.gate.forward(&input); // [t, intermediate]
         let up = self.up.forward(&input);
         let gated = B::gated(gate, up, pass.config.activation);
-        let added = self.down.forward(&Input::new(gated, pass.dropout(layer, 3)));
+        let added = self
+            .down
+            .forward(&Input::new(gated, pass.dropout(layer, 3)));
         x + pass.norm_if(added, self.after_mlp.as_ref())
     }
 

@@ -49,9 +49,8 @@ impl<B: Kernels> Input<B> {
     /// What several read: dropout is computed once for all of them.
     pub(super) fn shared(values: Tensor<B, 2>, dropout: Option<Dropout>) -> Input<B> {
         // Without a gradient: that of the branches goes to the values.
-        let thin = dropout.map(|dropout| {
-            B::dropout(values.clone().detach(), dropout.probability, dropout.seed)
-        });
+        let thin = dropout
+            .map(|dropout| B::dropout(values.clone().detach(), dropout.probability, dropout.seed));
         Input {
             values,
             dropout,

@@ -57,6 +57,13 @@ pub struct StageEntry {
     pub first_position: u64,
 }
 
+impl StageEntry {
+    /// Whether optimiser and schedule begin anew with it (DMT, Dong et al. 2023): what is only another pass goes on as an epoch does.
+    pub fn begins_anew(&self) -> bool {
+        !self.name.starts_with("pass ") || self.name.contains('/')
+    }
+}
+
 impl Plan {
     /// The same stream with other stages.
     #[must_use]
