@@ -423,6 +423,28 @@ pub enum Error {
         source: Cause,
     },
 
+    /// A chat template that does more than one may.
+    #[error("the chat template `{}` is stopped: a rendering takes more than {limit}", path.display())]
+    TemplateLimit {
+        /// The file.
+        path: PathBuf,
+        /// How much a rendering may take.
+        limit: String,
+    },
+
+    /// A model without a token that ends a response, and a template without an end.
+    #[error(
+        "the chat template `{}` puts no end behind a response, and `{}` names no `eos_token` of the vocabulary",
+        path.display(),
+        config.display()
+    )]
+    NoEnd {
+        /// The template.
+        path: PathBuf,
+        /// The file that should name the token.
+        config: PathBuf,
+    },
+
     /// A tokenizer that knows tokens the model has no row for.
     #[error("the tokenizer has {n_tokens} tokens, the model's vocabulary {vocab_size}")]
     Vocabulary {
@@ -592,6 +614,15 @@ impl Error {
             }
             Error::Weights { .. } | Error::Tensor { .. } => {
                 "a download may have been cut off; fetch the model again".to_owned()
+            }
+            Error::Template { .. } => {
+                "`--template` lays samples out otherwise: `alpaca`, `raw`, or a Jinja file of your own".to_owned()
+            }
+            Error::TemplateLimit { .. } => {
+                "templates in use take a hundredth of that; look for a loop without end in it, or choose another with `--template`".to_owned()
+            }
+            Error::NoEnd { .. } => {
+                "a model that never learns where a response ends goes on without end; name its token there, or give a `--template` that writes one".to_owned()
             }
             Error::Vocabulary { .. } => {
                 "the two belong to different models; take the tokenizer the model was saved with".to_owned()

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use super::fit_values::{
     BatchSize, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,
 };
+use super::template::TemplateChoice;
 
 /// The model of a fit that names none.
 pub(super) const DEFAULT_MODEL: &str = "bundled:tiny";
@@ -139,6 +140,17 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub too_long: Option<TooLong>,
 
+    /// How prompt and response become one text: `chat`, the model's own chat template; `alpaca`; `raw`, nothing around them; or
+    /// a Jinja file [default: chat, and alpaca for a model without one]
+    #[arg(long, value_name = "LAYOUT|FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateChoice>,
+
+    /// A system message before every prompt; with `alpaca` in the place of the opening words, with `raw` a line
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+
     /// Which tokens the loss counts [default: response]
     #[arg(long, value_enum, value_name = "TOKENS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,6 +232,8 @@ impl FitTable {
             max_steps: flags.max_steps.or(self.max_steps),
             max_length: flags.max_length.or(self.max_length),
             too_long: flags.too_long.or(self.too_long),
+            template: flags.template.or(self.template),
+            system: flags.system.or(self.system),
             loss_on: flags.loss_on.or(self.loss_on),
             loss_norm: flags.loss_norm.or(self.loss_norm),
             micro_tokens: flags.micro_tokens.or(self.micro_tokens),
@@ -236,9 +250,15 @@ impl FitTable {
 
     /// Makes relative paths start from `folder`.
     pub(super) fn rebase(&mut self, folder: &Path) {
-        for path in [&mut self.model, &mut self.init_model, &mut self.adapter]
+        let template = match &mut self.template {
+            Some(TemplateChoice::File(path)) => Some(path),
+            _ => None,
+        };
+        let models = [&mut self.model, &mut self.init_model, &mut self.adapter];
+        for path in models
             .into_iter()
-            .flatten()
+            .filter_map(Option::as_mut)
+            .chain(template)
         {
             if !path.starts_with(DEFAULT_MODEL) {
                 *path = folder.join(&*path);
@@ -292,6 +312,12 @@ pub struct FitConfig {
     pub max_length: Option<usize>,
     /// What becomes of a sample with more tokens.
     pub too_long: TooLong,
+    /// How prompt and response become one text; `None` for the model's own layout, and Alpaca's where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateChoice>,
+    /// A system message before every prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// Which tokens the loss counts.
     pub loss_on: LossOn,
     /// What the loss of a step is a mean of.
@@ -350,6 +376,8 @@ impl FitConfig {
             max_steps: table.max_steps,
             max_length: table.max_length,
             too_long: table.too_long.unwrap_or_default(),
+            template: table.template,
+            system: table.system,
             loss_on: table.loss_on.unwrap_or_default(),
             loss_norm: table.loss_norm.unwrap_or_default(),
             micro_tokens: table.micro_tokens,
@@ -475,8 +503,7 @@ mod tests {
 
     #[test]
     fn a_table_reads_back_as_it_was_written() {
-        let text =
-            "rank = 4\nbatch-size = \"auto\"\ninit = \"mean:JSON format\"\nspecial-token = []\n";
+        let text = "rank = 4\nbatch-size = \"auto\"\ninit = \"mean:JSON format\"\nspecial-token = []\ntemplate = \"a/b.jinja\"\nsystem = \"\"\n";
         let table: FitTable = toml::from_str(text).expect("a table");
         let config = FitConfig::from_table(table).expect("a configuration");
         assert_eq!(config.init, Init::Mean("JSON format".to_owned()));

@@ -17,6 +17,7 @@ mod recipe;
 mod rewording;
 mod share;
 mod spec;
+mod template;
 
 use std::path::PathBuf;
 
@@ -39,6 +40,7 @@ pub use recipe::{BuildTable, Recipe};
 pub use rewording::{Reword, RewordConfig, SplitPrompt};
 pub use share::Share;
 pub use spec::{ColumnMap, Role, SourceEntry, SourceSpec};
+pub use template::TemplateChoice;
 
 /// The task set of a build that names none.
 pub const DEFAULT_TASK: &str = "bundled:formatted_text";

@@ -1,19 +1,24 @@
 //! From text to token ids, and which of them the loss counts.
 
 mod counter;
+mod jinja;
+mod python;
 mod template;
+mod tojson;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::base_model::BaseModel;
+use crate::config::TemplateChoice;
 use crate::error::{Error, Result};
 use crate::sample::Prompt;
 
 pub use counter::TokenCounter;
-pub use template::{ChatTemplate, Rendered};
+pub use template::{ChatTemplate, Rendered, TEMPLATE_FILE};
 
 /// The file every fast tokenizer is saved as.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
@@ -24,7 +29,7 @@ pub const GENERATION_CONFIG: &str = "generation_config.json";
 /// Files that belong to a tokenizer besides `tokenizer.json`; an adapter carries copies of those its model has.
 pub const COMPANION_FILES: [&str; 3] = [
     template::CONFIG_FILE,
-    "chat_template.jinja",
+    TEMPLATE_FILE,
     "special_tokens_map.json",
 ];
 
@@ -36,6 +41,8 @@ pub struct ChatTokenizer {
     tokenizer: Tokenizer,
     template: ChatTemplate,
     eos_ids: Vec<u32>,
+    /// What is put behind a response whose template ends it with nothing.
+    appended_eos: Option<u32>,
     special_ids: Vec<u32>,
     /// Those of the special tokens that the vocabulary had already.
     known_ids: Vec<u32>,
@@ -51,11 +58,25 @@ pub struct Encoded {
 }
 
 impl ChatTokenizer {
-    /// Reads a model's tokenizer and adds `special_tokens` to its vocabulary; one it already has keeps its id.
+    /// Reads a model's tokenizer and adds `special_tokens` to its vocabulary; one it already has keeps its id. The layout is
+    /// the model's own, or Alpaca's where it has none.
     ///
     /// # Errors
     /// When `tokenizer.json` is missing or is not a tokenizer, or when the template cannot be used.
     pub fn read(model: &BaseModel, special_tokens: &[String]) -> Result<ChatTokenizer> {
+        ChatTokenizer::laid_out(model, special_tokens, None, None)
+    }
+
+    /// Reads a model's tokenizer as [`ChatTokenizer::read`] does, to lay samples out by `template` with a `system` message.
+    ///
+    /// # Errors
+    /// Also where nothing would end a response: neither the template nor a token the model names.
+    pub fn laid_out(
+        model: &BaseModel,
+        special_tokens: &[String],
+        template: Option<&TemplateChoice>,
+        system: Option<&str>,
+    ) -> Result<ChatTokenizer> {
         let bytes = model.required(TOKENIZER_FILE)?;
         let path = model.path(TOKENIZER_FILE);
         let broken = |source| Error::Tokenizer {
@@ -74,7 +95,19 @@ impl ChatTokenizer {
             .iter()
             .map(|token| AddedToken::from(token.as_str(), true));
         tokenizer.add_special_tokens(added).map_err(broken)?;
-        let template = ChatTemplate::read(model)?;
+        let template = ChatTemplate::read(model, template, system)?;
+        // As in transformers, a token that the model names is one, also where `tokenizer.json` lists it as a piece like others.
+        let listed = markers(&tokenizer);
+        let named: Vec<_> = template
+            .tokens()
+            .filter(|token| {
+                tokenizer
+                    .token_to_id(token)
+                    .is_some_and(|id| !listed.contains(&id))
+            })
+            .map(|token| AddedToken::from(token, true))
+            .collect();
+        tokenizer.add_special_tokens(named).map_err(broken)?;
         let id_of = |token: &str| tokenizer.token_to_id(token);
         let special_ids = special_tokens
             .iter()
@@ -84,14 +117,31 @@ impl ChatTokenizer {
         eos_ids.extend(generation_eos(model)?);
         eos_ids.sort_unstable();
         eos_ids.dedup();
-        Ok(ChatTokenizer {
+        let mut read = ChatTokenizer {
             path,
             tokenizer,
             template,
             eos_ids,
+            appended_eos: None,
             special_ids,
             known_ids,
-        })
+        };
+        if !read.ends_responses()? {
+            let eos = read.id(read.template.eos_token());
+            read.appended_eos = Some(eos.ok_or_else(|| Error::NoEnd {
+                path: read.template.path().to_owned(),
+                config: model.path(template::CONFIG_FILE),
+            })?);
+        }
+        Ok(read)
+    }
+
+    /// Whether the template puts something behind a response that no text is taken for.
+    fn ends_responses(&self) -> Result<bool> {
+        let tried = self.sample(template::TRIAL, template::TRIAL_RESPONSE)?;
+        let markers = markers(&self.tokenizer);
+        let ends = |id: &u32| markers.contains(id) || self.eos_ids.contains(id);
+        Ok(tried.ids[tried.response_start..].iter().any(ends))
     }
 
     /// Tokens, those added included.
@@ -112,6 +162,11 @@ impl ChatTokenizer {
     /// The tokens that end a response.
     pub fn eos_ids(&self) -> &[u32] {
         &self.eos_ids
+    }
+
+    /// The token that is put behind every response because the template ends them with nothing.
+    pub fn appended_eos(&self) -> Option<&str> {
+        self.appended_eos.map(|_| self.template.eos_token())
     }
 
     /// The chat template.
@@ -141,7 +196,7 @@ impl ChatTokenizer {
     }
 
     /// A prompt with its response. Both are tokenised as one text; a token that holds the end of the prompt and the beginning
-    /// of the response belongs to the response.
+    /// of the response belongs to the response. Where the template ends a response with nothing, the end-of-sequence token does.
     ///
     /// # Errors
     /// When the template refuses it.
@@ -151,8 +206,10 @@ impl ChatTokenizer {
         let response_start = encoding
             .get_offsets()
             .partition_point(|&(_, end)| end <= rendered.prompt_bytes);
+        let mut ids = encoding.get_ids().to_vec();
+        ids.extend(self.appended_eos);
         Ok(Encoded {
-            ids: encoding.get_ids().to_vec(),
+            ids,
             response_start,
         })
     }
@@ -190,6 +247,15 @@ impl ChatTokenizer {
             source,
         }
     }
+}
+
+/// The tokens that are found as a whole before a text is cut into pieces, those of white space left out.
+fn markers(tokenizer: &Tokenizer) -> HashSet<u32> {
+    let added = tokenizer.get_added_tokens_decoder().into_iter();
+    added
+        .filter(|(_, token)| !token.content.trim().is_empty())
+        .map(|(id, _)| id)
+        .collect()
 }
 
 fn generation_eos(model: &BaseModel) -> Result<Vec<u32>> {

@@ -72,5 +72,7 @@ mod server;
 mod sources;
 /// `delia-sql`.
 mod sql;
+/// Chat templates: beside transformers, and those that are wrong or mean harm.
+mod templates;
 /// What a training may change, and what not.
 mod training;

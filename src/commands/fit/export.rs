@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::lora;
 use crate::model::config::{CONFIG_FILE, SavedType};
 use crate::model::{ADAPTER_FILE, Decoder, Kernels};
-use crate::tokenizer::{COMPANION_FILES, GENERATION_CONFIG, TOKENIZER_FILE};
+use crate::tokenizer::{COMPANION_FILES, GENERATION_CONFIG, TEMPLATE_FILE, TOKENIZER_FILE};
 
 use super::Plan;
 use super::folder::{BASE_FOLDER, Files, FitFolder, MODEL_FILE};
@@ -118,6 +118,11 @@ fn tokenizer_files(folder: &FitFolder, plan: &Plan<'_>) -> Result<Files> {
         if let Some(bytes) = plan.model.bytes(name)? {
             folder.write(&mut files, name, &bytes)?;
         }
+    }
+    let template = plan.tokenizer.template();
+    if !template.is_own() {
+        // Whoever asks the adapter has to lay prompts out as it learned them.
+        folder.write(&mut files, TEMPLATE_FILE, template.source().as_bytes())?;
     }
     Ok(files)
 }

@@ -36,13 +36,16 @@ pub(super) const HASH_OF_MODEL: &str = "base-model";
 
 /// The key of the hash over the adapter a fit starts from.
 pub(super) const HASH_OF_ADAPTER: &str = "base-adapter";
+/// The key of the hash over the chat template and the tokens it names.
+pub(super) const HASH_OF_TEMPLATE: &str = "chat-template";
 
 /// Settings that say where something lies, each with the hash that says what it is.
-const PLACES: [(&str, &str); 4] = [
+const PLACES: [(&str, &str); 5] = [
     ("adapter", HASH_OF_ADAPTER),
     (SHARDS, HASH_OF_SHARDS),
     ("model", HASH_OF_MODEL),
     ("init-model", HASH_OF_MODEL),
+    ("template", HASH_OF_TEMPLATE),
 ];
 
 /// Files that were written, by their names in the folder.

@@ -34,7 +34,7 @@ use crate::shards::{MANIFEST, Manifest};
 use crate::tokenizer::ChatTokenizer;
 use crate::trainer::{Schedule, TrainerConfig};
 
-use folder::{FitFolder, HASH_OF_ADAPTER, HASH_OF_MODEL, HASH_OF_SHARDS, SHARDS};
+use folder::{FitFolder, HASH_OF_ADAPTER, HASH_OF_MODEL, HASH_OF_SHARDS, HASH_OF_TEMPLATE, SHARDS};
 use run::Run;
 
 /// Tokens computed at a time on the CPU: more only cost memory and cache.
@@ -119,9 +119,15 @@ pub fn fit(
         .special_token
         .as_ref()
         .unwrap_or(&manifest.plan.special_tokens);
-    let tokenizer = Arc::new(ChatTokenizer::read(&model, special_tokens)?);
-    if !tokenizer.template().is_own() {
-        watch(FitEvent::Note("the model has no chat template: `### Instruction:` and `### Response:` are put around prompts".to_owned()));
+    let (template, system) = (config.template.as_ref(), config.system.as_deref());
+    let tokenizer = ChatTokenizer::laid_out(&model, special_tokens, template, system)?;
+    let tokenizer = Arc::new(tokenizer);
+    if config.template.is_none() && !tokenizer.template().is_own() {
+        watch(FitEvent::Note("the model has no chat template: prompts and responses are laid out as Alpaca's (`--template alpaca`)".to_owned()));
+    }
+    if let Some(eos) = tokenizer.appended_eos() {
+        let note = format!("the chat template puts no end behind a response: `{eos}` is put there");
+        watch(FitEvent::Note(note));
     }
     if config.init_model.is_some() && !config.full {
         watch(FitEvent::Note("`--init-model` without `--full`: the adapter is beside weights that are saved nowhere, to measure with".to_owned()));
@@ -322,6 +328,7 @@ impl Plan<'_> {
         put(SHARDS, self.request.shards.display().to_string());
         put(HASH_OF_SHARDS, blake3::hash(&manifest).to_hex().to_string());
         put(HASH_OF_MODEL, self.model_hash()?);
+        put(HASH_OF_TEMPLATE, self.tokenizer.template().blake3());
         if let Some(adapter) = &self.adapter {
             let mut hasher = blake3::Hasher::new();
             hasher.update(&adapter.required(ADAPTER_CONFIG)?);
