@@ -89,6 +89,10 @@ pub(super) fn string(state: &State<'_, '_>, value: &Value) -> Result<Value, Erro
 }
 
 /// The filter `join`.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands arguments by name over"
+)]
 pub(super) fn join(
     state: &State<'_, '_>,
     values: &Value,

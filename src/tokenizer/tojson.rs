@@ -14,6 +14,10 @@ const DEPTH_MAX: usize = 64;
 const BYTES_PER_FUEL: usize = 16;
 
 /// `value|tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands arguments by name over"
+)]
 pub(super) fn tojson(
     state: &State<'_, '_>,
     value: &Value,
@@ -27,10 +31,20 @@ pub(super) fn tojson(
         };
         Ok(value.filter(|value: &Value| !value.is_none() && !value.is_undefined()))
     };
+    if value.is_undefined() {
+        // As in Python, which would not know what to write.
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
     let is_set = |value: Option<Value>| value.is_some_and(|value| value.is_true());
     let ascii = is_set(argument(0, "ensure_ascii")?);
-    let indent = argument(1, "indent")?.map(indentation).transpose()?;
-    let separators = argument(2, "separators")?.map(separators).transpose()?;
+    let indent = argument(1, "indent")?
+        .as_ref()
+        .map(indentation)
+        .transpose()?;
+    let separators = argument(2, "separators")?
+        .as_ref()
+        .map(separators)
+        .transpose()?;
     let sorted = is_set(argument(3, "sort_keys")?);
     names.assert_all_used()?;
     let (item, key) = separators.unwrap_or_else(|| {
@@ -42,7 +56,7 @@ pub(super) fn tojson(
         // By way of a text, which bounds depth and size; a JSON object keeps its keys sorted.
         let plain = PythonStyle::new(false, None, ",".to_owned(), ":".to_owned());
         let bytes = json(state, value, plain)?;
-        let value: Json = serde_json::from_slice(&bytes).map_err(bad)?;
+        let value: Json = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
         json(state, &value, style)
     } else {
         json(state, value, style)
@@ -66,23 +80,23 @@ fn json<T: Serialize>(
         // What was paid for before is paid: where nothing is left, that is the reason.
         Err(error) => Err(match state.consume_fuel(0) {
             Err(empty) => empty,
-            Ok(()) => bad(error),
+            Ok(()) => bad(&error),
         }),
     }
 }
 
-fn bad(problem: impl ToString) -> Error {
+fn bad(problem: &serde_json::Error) -> Error {
     Error::new(ErrorKind::BadSerialization, problem.to_string())
 }
 
-fn indentation(value: Value) -> Result<String, Error> {
+fn indentation(value: &Value) -> Result<String, Error> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
-        None => Ok(" ".repeat(usize::from(u8::try_from(value)?))),
+        None => Ok(" ".repeat(usize::from(u8::try_from(value.clone())?))),
     }
 }
 
-fn separators(value: Value) -> Result<(String, String), Error> {
+fn separators(value: &Value) -> Result<(String, String), Error> {
     let text = |place: usize| -> Result<String, Error> {
         let part = value.get_item_by_index(place)?;
         part.as_str()

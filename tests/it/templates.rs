@@ -175,6 +175,27 @@ fn tokens_and_masks_are_those_of_transformers() {
 }
 
 #[test]
+fn a_token_the_model_names_is_one_also_where_the_tokenizer_lists_it_as_a_piece() {
+    let golden = golden();
+    let kind = &golden.kinds["llama2"];
+    let scratch = Scratch::new();
+    let model = kind.model("llama2", &scratch);
+    let mut tokenizer = kind.tokenizer();
+    let added = tokenizer["added_tokens"].as_array_mut().expect("a list");
+    added.retain(|token| token["content"] != "</s>");
+    scratch.file("tokenizer.json", tokenizer.to_string());
+    let tokenizer = ChatTokenizer::read(&model, &[]).expect("a tokenizer");
+    let case = &kind.cases[0];
+    let conversation = &golden.conversations[case.conversation];
+    let prompt = Prompt {
+        instruction: &conversation.instruction,
+        input: &conversation.input,
+    };
+    let encoded = tokenizer.sample(prompt, &conversation.output).expect("ids");
+    assert_eq!(encoded.ids, case.ids);
+}
+
+#[test]
 fn a_line_break_that_begins_a_response_is_learned_with_the_header_it_merges_with() {
     let golden = golden();
     let merged: Vec<_> = golden.kinds["chatml"]
