@@ -30,14 +30,15 @@ const ALPACA: &str = include_str!("alpaca.jinja");
 /// Prompt, response, and the end.
 const RAW: &str = include_str!("raw.jinja");
 
-/// What a template is tried with before anything is computed, and how long that may take: the steps of work are counted, the
-/// comparing of a list that holds itself many times over is not.
+/// What a template is tried with before anything is computed.
 pub(super) const TRIAL: Prompt<'static> = Prompt {
     instruction: "Name it.",
     input: "",
 };
 /// The response of the trial.
 pub(super) const TRIAL_RESPONSE: &str = "It.";
+/// How long the trial may take. Steps of work are counted too, but not those of comparing lists that hold themselves many times
+/// over.
 const TRIAL_SECONDS_MAX: u64 = 5;
 
 /// A chat template, ready to render.
