@@ -9,20 +9,12 @@ use crate::error::{Error, Result};
 use super::fit_values::{
     BatchSize, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,
 };
+use super::preset::Preset;
+use super::schedule::{Decay, Warmup};
 use super::template::TemplateChoice;
 
 /// The model of a fit that names none.
 pub(super) const DEFAULT_MODEL: &str = "bundled:tiny";
-/// Inner size of the adapters, as in the paper.
-const DEFAULT_RANK: usize = 16;
-/// The adapters' outputs are scaled by alpha / rank.
-const DEFAULT_ALPHA: f64 = 32.0;
-/// Dropout before the adapters.
-const DEFAULT_DROPOUT: f64 = 0.05;
-/// The highest learning rate, as in the paper.
-const DEFAULT_LR: f64 = 2e-4;
-/// Passes over the shards.
-const DEFAULT_EPOCHS: u32 = 1;
 /// Samples in a step, as in the paper.
 pub(super) const DEFAULT_BATCH_SIZE: u64 = 64;
 /// Samples in a step of a stream below [`SMALL_STREAM`] rows.
@@ -31,12 +23,6 @@ pub(super) const SMALL_BATCH_SIZE: u64 = 16;
 pub(super) const SMALL_STREAM: u64 = 256;
 /// Tokens in a sample, where the model allows as many.
 const DEFAULT_MAX_LENGTH: usize = 2_048;
-/// The share of the steps over which the learning rate rises.
-const DEFAULT_WARMUP: f64 = 0.05;
-/// AdamW's decay of weights towards 0.
-const DEFAULT_WEIGHT_DECAY: f64 = 0.01;
-/// The largest norm of a step's gradient.
-const DEFAULT_CLIP: f64 = 1.0;
 /// Steps between two checkpoints.
 const DEFAULT_SAVE_EVERY: u64 = 50;
 
@@ -49,6 +35,11 @@ pub struct FitTable {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
+
+    /// The set of defaults; every other flag wins over it, and it wins over a recipe [default: paper]
+    #[arg(long, value_enum, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
 
     /// Inner size of the adapters [default: 16]
     #[arg(long, value_name = "N")]
@@ -95,15 +86,25 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<PathBuf>,
 
-    /// The highest learning rate; it falls to 0 along a cosine [default: 2e-4]
+    /// The highest learning rate [default: 2e-4]
     #[arg(long, value_name = "X")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
 
-    /// The share of the steps over which the learning rate rises from 0 [default: 0.05]
+    /// How the learning rate falls behind the warm-up [default: cosine]
+    #[arg(long, value_enum, value_name = "DECAY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Decay>,
+
+    /// The share of the steps over which the learning rate rises from 0, from 0 to 1 [default: 0.05]
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<f64>,
+
+    /// The steps over which the learning rate rises from 0, instead of a share
+    #[arg(long, value_name = "STEPS", conflicts_with = "warmup")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup_steps: Option<u64>,
 
     /// AdamW's weight decay [default: 0.01]
     #[arg(long, value_name = "X")]
@@ -212,8 +213,39 @@ impl FitTable {
     /// This table with everything that `flags` says put over it.
     #[must_use]
     pub fn overridden_by(self, flags: FitTable) -> FitTable {
+        let mut below = match flags.preset {
+            Some(_) => self.without_presets(),
+            None => self,
+        };
+        // The same thing said in two ways: the flag's way counts.
+        if flags.warmup.is_some() || flags.warmup_steps.is_some() {
+            (below.warmup, below.warmup_steps) = (None, None);
+        }
+        below.filled_from(flags)
+    }
+
+    /// This table without what a preset sets.
+    fn without_presets(self) -> FitTable {
+        FitTable {
+            rank: None,
+            alpha: None,
+            dropout: None,
+            lr: None,
+            schedule: None,
+            warmup: None,
+            warmup_steps: None,
+            weight_decay: None,
+            clip: None,
+            epochs: None,
+            batch_size: None,
+            ..self
+        }
+    }
+
+    fn filled_from(self, flags: FitTable) -> FitTable {
         FitTable {
             model: flags.model.or(self.model),
+            preset: flags.preset.or(self.preset),
             rank: flags.rank.or(self.rank),
             alpha: flags.alpha.or(self.alpha),
             dropout: flags.dropout.or(self.dropout),
@@ -224,7 +256,9 @@ impl FitTable {
             neftune: flags.neftune.or(self.neftune),
             adapter: flags.adapter.or(self.adapter),
             lr: flags.lr.or(self.lr),
+            schedule: flags.schedule.or(self.schedule),
             warmup: flags.warmup.or(self.warmup),
+            warmup_steps: flags.warmup_steps.or(self.warmup_steps),
             weight_decay: flags.weight_decay.or(self.weight_decay),
             clip: flags.clip.or(self.clip),
             epochs: flags.epochs.or(self.epochs),
@@ -294,8 +328,11 @@ pub struct FitConfig {
     pub adapter: Option<PathBuf>,
     /// The highest learning rate.
     pub lr: f64,
-    /// The share of the steps over which the learning rate rises.
-    pub warmup: f64,
+    /// How it falls.
+    pub schedule: Decay,
+    /// How long it rises.
+    #[serde(flatten)]
+    pub warmup: Warmup,
     /// AdamW's weight decay.
     pub weight_decay: f64,
     /// The largest norm of a step's gradient.
@@ -354,25 +391,31 @@ impl FitConfig {
     /// [`Error::Setting`] for a value that cannot be meant, named by its key.
     pub fn from_table(table: FitTable) -> Result<FitConfig> {
         let full = table.full.unwrap_or(false);
+        let preset = table.preset.unwrap_or_default().defaults();
         let config = FitConfig {
             model: table.model.unwrap_or_else(|| DEFAULT_MODEL.into()),
-            rank: table.rank.unwrap_or(DEFAULT_RANK),
-            alpha: table.alpha.unwrap_or(DEFAULT_ALPHA),
+            rank: table.rank.unwrap_or(preset.rank),
+            alpha: table.alpha.unwrap_or(preset.alpha),
             dropout: table
                 .dropout
-                .unwrap_or(if full { 0.0 } else { DEFAULT_DROPOUT }),
+                .unwrap_or(if full { 0.0 } else { preset.dropout }),
             targets: table.targets.unwrap_or_default(),
             rslora: table.rslora.unwrap_or(false),
             dora: table.dora.unwrap_or(false),
             lora_plus_ratio: table.lora_plus_ratio.unwrap_or(1.0),
             neftune: table.neftune.unwrap_or(0.0),
             adapter: table.adapter,
-            lr: table.lr.unwrap_or(DEFAULT_LR),
-            warmup: table.warmup.unwrap_or(DEFAULT_WARMUP),
-            weight_decay: table.weight_decay.unwrap_or(DEFAULT_WEIGHT_DECAY),
-            clip: table.clip.unwrap_or(DEFAULT_CLIP),
-            epochs: table.epochs.unwrap_or(DEFAULT_EPOCHS),
-            batch_size: table.batch_size.unwrap_or_default(),
+            lr: table.lr.unwrap_or(preset.lr),
+            schedule: table.schedule.unwrap_or(preset.schedule),
+            warmup: match (table.warmup, table.warmup_steps) {
+                (_, None) => Warmup::Share(table.warmup.unwrap_or(preset.warmup)),
+                (None, Some(steps)) => Warmup::Steps(steps),
+                (Some(_), Some(_)) => return Err(two_warmups()),
+            },
+            weight_decay: table.weight_decay.unwrap_or(preset.weight_decay),
+            clip: table.clip.unwrap_or(preset.clip),
+            epochs: table.epochs.unwrap_or(preset.epochs),
+            batch_size: table.batch_size.unwrap_or(preset.batch_size),
             max_steps: table.max_steps,
             max_length: table.max_length,
             too_long: table.too_long.unwrap_or_default(),
@@ -450,13 +493,24 @@ impl FitConfig {
                 "a prompt and a response need a token each",
             );
         }
+        let warmup = match self.warmup {
+            Warmup::Share(share) => share,
+            Warmup::Steps(_) => 0.0,
+        };
+        if warmup > 1.0 {
+            return refuse(
+                "warmup",
+                format!("a share of the steps from 0 to 1, got {warmup}"),
+                "`--warmup-steps` takes a number of steps",
+            );
+        }
         let numbers = [
             ("alpha", self.alpha, 0.0..=f64::MAX),
             ("dropout", self.dropout, 0.0..=0.999),
             ("lr", self.lr, 0.0..=f64::MAX),
             ("lora-plus-ratio", self.lora_plus_ratio, 0.0..=f64::MAX),
             ("neftune", self.neftune, 0.0..=f64::MAX),
-            ("warmup", self.warmup, 0.0..=1.0),
+            ("warmup", warmup, 0.0..=1.0),
             ("weight-decay", self.weight_decay, 0.0..=f64::MAX),
             ("clip", self.clip, f64::MIN_POSITIVE..=f64::MAX),
         ];
@@ -496,6 +550,14 @@ impl FitConfig {
     }
 }
 
+fn two_warmups() -> Error {
+    Error::Setting {
+        key: "warmup-steps",
+        problem: "`warmup` is given too".to_owned(),
+        hint: "one is a share of the steps, the other a number of them: leave one out".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::DeviceChoice;
@@ -514,6 +576,54 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_gives_way_to_what_is_said_beside_it() {
+        let table = |text: &str| toml::from_str::<FitTable>(text).expect("a table");
+        let config = |recipe: &str, flags: &str| {
+            FitConfig::from_table(table(recipe).overridden_by(table(flags))).expect("settings")
+        };
+        let peft = "preset = \"peft\"\n";
+        let of_peft = config("", peft);
+        assert_eq!((of_peft.rank, of_peft.lr, of_peft.epochs), (8, 5e-5, 3));
+        assert_eq!(of_peft.batch_size, BatchSize::Of(8));
+        assert_eq!(of_peft.schedule, Decay::Linear);
+        assert_eq!(of_peft.warmup, Warmup::Share(0.0));
+        // Beside other keys in the same place it only fills in.
+        let beside = [
+            config("", &format!("{peft}rank = 4")),
+            config(&format!("{peft}rank = 4"), ""),
+        ];
+        for config in beside {
+            assert_eq!((config.rank, config.lr), (4, 5e-5));
+        }
+        // As a flag it wins over a recipe, also over the preset there, but for what it does not set.
+        let recipe = "preset = \"swift-2024-07\"\nlr = 1.0\nwarmup-steps = 9\nseed = 5";
+        let over = config(recipe, peft);
+        assert_eq!((over.lr, over.clip, over.seed), (5e-5, 1.0, 5));
+        assert_eq!(over.warmup, Warmup::Share(0.0));
+        assert_eq!(config(recipe, "").clip, 0.5);
+        // With every weight trained there is nothing to drop from.
+        let full = config("", "preset = \"swift-2024-07\"\nfull = true");
+        assert_eq!((full.dropout, full.lr), (0.0, 1e-4));
+        // What is frozen is the values.
+        let frozen = toml::to_string(&of_peft).expect("TOML");
+        assert!(!frozen.contains("preset"), "{frozen}");
+        assert_eq!(toml::to_string(&config(&frozen, "")).expect("TOML"), frozen);
+    }
+
+    #[test]
+    fn a_warm_up_is_a_share_or_steps_as_was_said_last() {
+        let table = |text: &str| toml::from_str::<FitTable>(text).expect("a table");
+        let of = |recipe: &str, flags: &str| {
+            let table = table(recipe).overridden_by(table(flags));
+            FitConfig::from_table(table).expect("settings").warmup
+        };
+        assert_eq!(of("", ""), Warmup::Share(0.05));
+        assert_eq!(of("warmup = 0.1", "warmup-steps = 0"), Warmup::Steps(0));
+        assert_eq!(of("warmup-steps = 7", "warmup = 1"), Warmup::Share(1.0));
+        assert_eq!(of("warmup-steps = 7", ""), Warmup::Steps(7));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_by_name() {
         for (text, named) in [
             ("rank = 0", "rank"),
@@ -521,6 +631,9 @@ mod tests {
             ("lr = nan", "lr"),
             ("dropout = 1.0", "dropout"),
             ("clip = 0.0", "clip"),
+            ("warmup = 10.0", "warmup"),
+            ("warmup = -0.1", "warmup"),
+            ("warmup = 0.1\nwarmup-steps = 3", "warmup-steps"),
             ("max-length = 1", "max-length"),
             ("full = true\ndropout = 0.1", "dropout"),
         ] {

@@ -1,5 +1,7 @@
 //! One step: micro-batches → summed gradient → clipped → AdamW.
 
+mod schedule;
+
 use std::collections::BTreeMap;
 
 use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, SimpleOptimizer as _};
@@ -12,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::loader::GlobalBatch;
 use crate::model::{Decoder, Gradients, Kernels, Noise, Sequences};
 use crate::sample::Kind;
+
+pub use schedule::Schedule;
 
 /// PyTorch's, and with it what PEFT users have: burn's own default is 1e-5.
 const ADAM_EPSILON: f32 = 1e-8;
@@ -41,38 +45,6 @@ pub struct TrainerConfig {
     pub recompute: Recompute,
     /// Seed of dropout and noise.
     pub seed: u64,
-}
-
-/// A linear rise from 0, then a cosine down to 0: `get_cosine_schedule_with_warmup` of transformers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Schedule {
-    /// The highest learning rate.
-    pub peak: f64,
-    /// Steps of the rise.
-    pub warmup_steps: u64,
-    /// All steps.
-    pub n_steps: u64,
-}
-
-impl Schedule {
-    /// A rise over a share of the steps, rounded up.
-    pub fn new(peak: f64, warmup: f64, n_steps: u64) -> Schedule {
-        Schedule {
-            peak,
-            warmup_steps: (n_steps as f64 * warmup).ceil() as u64,
-            n_steps,
-        }
-    }
-
-    /// The learning rate of a step, from 0.
-    pub fn at(&self, step: u64) -> f64 {
-        if step < self.warmup_steps {
-            return self.peak * step as f64 / self.warmup_steps as f64;
-        }
-        let falling = self.n_steps.saturating_sub(self.warmup_steps).max(1);
-        let progress = (step - self.warmup_steps) as f64 / falling as f64;
-        self.peak * (0.5 * (1.0 + (std::f64::consts::PI * progress).cos())).max(0.0)
-    }
 }
 
 /// A decoder in training.
@@ -392,34 +364,5 @@ mod tests {
         for n_threads in [2, 3, 5, 8] {
             assert_eq!(of_threads(n_threads), one, "{n_threads} threads");
         }
-    }
-
-    #[test]
-    fn the_schedule_is_that_of_transformers() {
-        // get_cosine_schedule_with_warmup(optimizer, 3, 10) with lr 1.
-        let expected = [
-            0.0,
-            0.333_333_33,
-            0.666_666_67,
-            1.0,
-            0.950_484_43,
-            0.811_744_9,
-            0.611_260_47,
-            0.388_739_53,
-            0.188_255_1,
-            0.049_515_57,
-            0.0,
-        ];
-        let schedule = Schedule {
-            peak: 1.0,
-            warmup_steps: 3,
-            n_steps: 10,
-        };
-        for (step, expected) in (0..).zip(expected) {
-            let found = schedule.at(step);
-            assert!((found - expected).abs() < 1e-7, "step {step}: {found}");
-        }
-        assert_eq!(Schedule::new(1.0, 0.05, 815).warmup_steps, 41);
-        assert_eq!(Schedule::new(1.0, 0.05, 1).at(0), 0.0);
     }
 }

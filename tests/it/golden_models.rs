@@ -5,7 +5,7 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{DType, Tensor};
 use delia::base_model::BaseModel;
-use delia::config::{LossNorm, LossOn, Recompute};
+use delia::config::{Decay, LossNorm, LossOn, Recompute};
 use delia::loader::{ByKind, Example, GlobalBatch, MicroShape, micro_batches};
 use delia::lora;
 use delia::model::config::DecoderConfig;
@@ -164,6 +164,7 @@ pub(crate) fn compare_steps<B>(
     let mut trainer = Trainer::new(
         adapted::<B>(&format!("{name}/{kind}"), golden.new_token, dtype, device),
         trainer_config(Schedule {
+            decay: Decay::Cosine,
             peak: 5e-3,
             warmup_steps: 2,
             n_steps: 10,

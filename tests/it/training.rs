@@ -2,7 +2,7 @@ use burn::backend::Autodiff;
 use burn::tensor::{DType, Tensor};
 use burn_flex::{Flex, FlexDevice};
 use delia::base_model::BaseModel;
-use delia::config::{LossNorm, QuantizeBase, Recompute, Targets};
+use delia::config::{Decay, LossNorm, QuantizeBase, Recompute, Targets};
 use delia::loader::{GlobalBatch, MicroBatch};
 use delia::lora::{self, AdapterConfig};
 use delia::model::config::DecoderConfig;
@@ -15,6 +15,7 @@ const IDS: [u32; 12] = [5, 9, 41, 7, 30, 2, 8, 17, 60, 33, 12, 4];
 
 fn config(peak: f64, n_steps: u64) -> TrainerConfig {
     trainer_config(Schedule {
+        decay: Decay::Cosine,
         peak,
         warmup_steps: 0,
         n_steps,

@@ -261,7 +261,12 @@ impl Plan<'_> {
     fn trainer_config(&self) -> TrainerConfig {
         let config = self.config;
         TrainerConfig {
-            schedule: Schedule::new(config.lr, config.warmup, self.n_steps),
+            schedule: Schedule {
+                decay: config.schedule,
+                peak: config.lr,
+                warmup_steps: config.warmup.steps(self.n_steps),
+                n_steps: self.n_steps,
+            },
             weight_decay: config.weight_decay,
             clip: config.clip,
             dropout: config.dropout,
