@@ -76,6 +76,9 @@ pub mod checkpoint;
 pub mod trainer;
 
 #[cfg(feature = "fit")]
+pub mod estimate;
+
+#[cfg(feature = "fit")]
 pub mod generate;
 
 pub mod commands;

@@ -5,6 +5,7 @@
 mod fit_progress;
 mod talk;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use clap::Parser;
 use delia::commands::fit::{self, FitRequest};
 use delia::config::{DeviceChoice, FitConfig, FitTable, Recipe};
+use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -53,6 +55,14 @@ struct Arguments {
     #[arg(long = "try", value_name = "PROMPT")]
     prompt: Option<String>,
 
+    /// Say what the fit would do and take, with the arithmetic, and write nothing
+    #[arg(long, conflicts_with_all = ["fresh", "prompt"])]
+    plan: bool,
+
+    /// Write event files for TensorBoard into this folder
+    #[arg(long, value_name = "DIR")]
+    log_tensorboard: Option<PathBuf>,
+
     /// Start over instead of going on where the fit in the folder stopped
     #[arg(long)]
     fresh: bool,
@@ -89,15 +99,24 @@ fn fit(arguments: Arguments) -> anyhow::Result<()> {
         device: arguments.device,
         fresh: arguments.fresh,
         prompt: arguments.prompt.as_deref(),
+        log_tensorboard: arguments.log_tensorboard.as_deref(),
         stop: &stop,
     };
     let progress = FitProgress::new(arguments.general.quiet);
+    if arguments.plan {
+        let plan = fit::plan(&config, &request, &|event| progress.show(&event))?;
+        return print(&plan, arguments.json, arguments.general.quiet);
+    }
     let report = fit::fit(&config, &request, &|event| progress.show(&event));
     progress.finish();
-    let report = report?;
-    if arguments.json {
-        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
-    } else if !arguments.general.quiet {
+    print(&report?, arguments.json, arguments.general.quiet)
+}
+
+/// Prints a report on stdout.
+fn print<R: Serialize + Display>(report: &R, json: bool, quiet: bool) -> anyhow::Result<()> {
+    if json {
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(report)?)?;
+    } else if !quiet {
         writeln!(io::stdout(), "{report}")?;
     }
     Ok(())

@@ -50,6 +50,17 @@ pub fn missing(index: usize) -> Option<String> {
     first_missing(&find(), index)
 }
 
+/// Bytes that can still be taken on the GPU of this index, or `None` where its driver does not say.
+pub(super) fn free_memory(index: usize) -> Option<u64> {
+    if missing(index).is_some() {
+        return None;
+    }
+    let ask = || driver::CudaContext::new(index).and_then(|gpu| gpu.mem_get_info());
+    // A driver without the function panics.
+    let (free, _) = std::panic::catch_unwind(ask).ok()?.ok()?;
+    u64::try_from(free).ok()
+}
+
 fn first_missing(found: &Found, index: usize) -> Option<String> {
     if !found.driver {
         return Some("there is no NVIDIA driver (libcuda)".to_owned());

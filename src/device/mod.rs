@@ -5,6 +5,7 @@ mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 mod cuda;
+mod memory;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use crate::config::DeviceChoice;
 use crate::error::{Error, Result};
 
 pub use cuda::{keep_kernels, missing};
+pub use memory::free_memory;
 
 /// A device that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

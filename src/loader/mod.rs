@@ -1,5 +1,6 @@
 //! From shards to micro-batches: reads the stream in order, tokenises ahead of the trainer.
 
+mod lengths;
 mod micro;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use crate::sample::Kind;
 use crate::shards::{Plan, StreamReader, StreamSample};
 use crate::tokenizer::ChatTokenizer;
 
+pub use lengths::Lengths;
 pub use micro::{ByKind, Example, GlobalBatch, MicroBatch, MicroShape, micro_batches};
 
 /// Steps tokenised ahead of the trainer.

@@ -379,7 +379,7 @@ pub fn grouped(count: u64) -> String {
 }
 
 /// At most four decimals, none that say nothing.
-fn rounded(value: f64) -> String {
+pub(super) fn rounded(value: f64) -> String {
     let text = format!("{value:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -6,16 +6,25 @@ mod build;
 mod chart;
 mod dry_run;
 mod fit;
+mod fit_plan;
+mod loss_chart;
 mod metrics;
 mod page;
 mod rows;
 mod sections;
 mod table;
 
+#[cfg(feature = "fit")]
+pub mod tensorboard;
+
 pub use build::{BuildReport, Outcome, grouped};
 pub use chart::{Bar, Chart, Column, Series, Tick};
 pub use dry_run::{DryRun, SourceRead};
 pub use fit::{FitReport, LossRow, Tried, loss_rows};
+pub use fit_plan::{
+    AdaptersPlan, FitPlan, MemoryPlan, SamplesPlan, StepsPlan, TimePlan, TrainedPlan,
+};
+pub use loss_chart::{HeldOut, loss_chart};
 pub use metrics::{Metrics, MetricsLog};
 pub use page::{Chapter, Figure, Page, PageTable, SampleCard};
 pub use rows::{Format, RowPrinter};

@@ -76,3 +76,5 @@ mod sql;
 mod templates;
 /// What a training may change, and what not.
 mod training;
+/// What a fit shows: its plan, its curves, its schedule and where that comes from.
+mod watch;

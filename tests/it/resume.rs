@@ -23,6 +23,7 @@ fn run(scratch: &Scratch, table: &str, out: &str, stop_after: Option<u64>) -> Re
         device: DeviceChoice::Cpu,
         fresh: false,
         prompt: None,
+        log_tensorboard: None,
         stop: &stop,
     };
     fit::fit(&config, &request, &|event| {

@@ -18,6 +18,8 @@ pub(super) const RUN: &str = "run.toml";
 pub(super) const METRICS: &str = "metrics.jsonl";
 /// The same as columns, written in the end.
 pub(super) const METRICS_PARQUET: &str = "metrics.parquet";
+/// The losses over the steps, drawn at every checkpoint and in the end.
+pub(super) const LOSS_CHART: &str = "loss.svg";
 /// The state of an unfinished fit.
 pub(super) const CHECKPOINT: &str = ".checkpoint.safetensors";
 /// The weights of a whole model.
@@ -52,10 +54,11 @@ const PLACES: [(&str, &str); 5] = [
 pub(super) type Files = BTreeMap<String, FileEntry>;
 
 /// Everything a fit may write besides the tokenizer's files.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     RUN,
     METRICS,
     METRICS_PARQUET,
+    LOSS_CHART,
     CHECKPOINT,
     MODEL_FILE,
     REPORT,

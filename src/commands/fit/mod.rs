@@ -7,6 +7,7 @@ mod cuda;
 mod cuda;
 mod export;
 mod folder;
+mod plan;
 mod run;
 
 use std::path::Path;
@@ -28,7 +29,7 @@ use crate::loader::{LoaderConfig, MicroShape};
 use crate::lora::{self, ADAPTER_CONFIG, AdapterConfig};
 use crate::model::config::{CONFIG_FILE, DecoderConfig};
 use crate::model::{Decoder, Kernels, Weights};
-use crate::report::{FitReport, Metrics, Tried};
+use crate::report::{FitPlan, FitReport, Metrics, Tried};
 use crate::sample::Prompt;
 use crate::shards::{MANIFEST, Manifest};
 use crate::tokenizer::ChatTokenizer;
@@ -59,6 +60,8 @@ pub struct FitRequest<'a> {
     pub fresh: bool,
     /// A prompt to answer before and after.
     pub prompt: Option<&'a str>,
+    /// A folder for event files, which TensorBoard reads.
+    pub log_tensorboard: Option<&'a Path>,
     /// Set by whoever wants the fit to stop after the step it is at.
     pub stop: &'a AtomicBool,
 }
@@ -112,6 +115,49 @@ pub fn fit(
     request: &FitRequest<'_>,
     watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitReport> {
+    let plan = prepare(config, request, watch)?;
+    let run = plan.run_toml()?;
+    let folder = FitFolder::lock(request.out)?;
+    let finished = match folder.enter(&run, request.fresh)? {
+        true => Some(folder.report(request.out)?),
+        false => None,
+    };
+    match finished {
+        Some(report) if request.prompt.is_none() => return Ok(report),
+        Some(_) => {}
+        None => plan.loader.check(&plan.tokenizer)?,
+    }
+    match plan.device.device {
+        Device::Cpu => {
+            plan.run::<Autodiff<Flex>>(&folder, finished, DType::F32, &FlexDevice, watch)
+        }
+        Device::Cuda(index) => cuda::run(&plan, &folder, finished, index, watch),
+    }
+}
+
+/// Says what [`fit`] would do, what it would take of memory and time, and whether that is there. Writes nothing.
+///
+/// # Errors
+/// As [`fit`], but for what only the folder or the training can show.
+pub fn plan(
+    config: &FitConfig,
+    request: &FitRequest<'_>,
+    watch: &dyn Fn(FitEvent<'_>),
+) -> Result<FitPlan> {
+    let plan = prepare(config, request, watch)?;
+    plan.loader.check(&plan.tokenizer)?;
+    match plan.device.device {
+        Device::Cpu => plan.describe::<Flex>(DType::F32, &FlexDevice),
+        Device::Cuda(index) => cuda::describe(&plan, index),
+    }
+}
+
+/// Checks everything that can be checked before the first tensor is made.
+fn prepare<'a>(
+    config: &'a FitConfig,
+    request: &'a FitRequest<'a>,
+    watch: &dyn Fn(FitEvent<'_>),
+) -> Result<Plan<'a>> {
     let manifest = Manifest::open(request.shards)?;
     let model = BaseModel::named(&config.model)?;
     let (fields, decoder) = decoder_config(config, &model)?;
@@ -167,7 +213,7 @@ pub fn fit(
         },
         None => AdapterConfig::of_fit(config),
     };
-    let plan = Plan {
+    Ok(Plan {
         adapter_config,
         adapter,
         n_steps: config.max_steps.unwrap_or(all_steps).min(all_steps),
@@ -179,24 +225,7 @@ pub fn fit(
         tokenizer,
         loader,
         device,
-    };
-    let run = plan.run_toml()?;
-    let folder = FitFolder::lock(request.out)?;
-    let finished = match folder.enter(&run, request.fresh)? {
-        true => Some(folder.report(request.out)?),
-        false => None,
-    };
-    match finished {
-        Some(report) if request.prompt.is_none() => return Ok(report),
-        Some(_) => {}
-        None => plan.loader.check(&plan.tokenizer)?,
-    }
-    match plan.device.device {
-        Device::Cpu => {
-            plan.run::<Autodiff<Flex>>(&folder, finished, DType::F32, &FlexDevice, watch)
-        }
-        Device::Cuda(index) => cuda::run(&plan, &folder, finished, index, watch),
-    }
+    })
 }
 
 impl Plan<'_> {
@@ -213,6 +242,10 @@ impl Plan<'_> {
         B: AutodiffBackend + Kernels,
         B::InnerBackend: Kernels,
     {
+        if finished.is_none() {
+            let plan = self.describe::<B::InnerBackend>(dtype, device)?;
+            watch(FitEvent::Note(plan.to_string()));
+        }
         let decoder = self.load::<B>(dtype, device)?;
         let before = self.answer(&decoder)?;
         if let Some(report) = finished {

@@ -1,7 +1,7 @@
 //! A program built without CUDA never gets here: no GPU is found.
 
 use crate::error::{Error, Result};
-use crate::report::FitReport;
+use crate::report::{FitPlan, FitReport};
 
 use super::folder::FitFolder;
 use super::{FitEvent, Plan};
@@ -14,8 +14,17 @@ pub(super) fn run(
     index: usize,
     _watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitReport> {
-    Err(Error::Device {
+    Err(refused(index))
+}
+
+/// Refuses too.
+pub(super) fn describe(_plan: &Plan<'_>, index: usize) -> Result<FitPlan> {
+    Err(refused(index))
+}
+
+fn refused(index: usize) -> Error {
+    Error::Device {
         device: format!("cuda:{index}"),
         missing: crate::device::missing(index).unwrap_or_default(),
-    })
+    }
 }

@@ -10,11 +10,12 @@ use crate::checkpoint::{Checkpoint, Progress};
 use crate::error::{Error, Result};
 use crate::loader::GlobalBatch;
 use crate::model::{Decoder, Kernels};
-use crate::report::{FitReport, Metrics, MetricsLog, Outcome, Tried, loss_rows};
+use crate::report::tensorboard::EventLog;
+use crate::report::{FitReport, Metrics, MetricsLog, Outcome, Tried, loss_chart, loss_rows};
 use crate::trainer::{StepLoss, Trainer};
 
 use super::export;
-use super::folder::{CHECKPOINT, Files, FitFolder, METRICS, METRICS_PARQUET};
+use super::folder::{CHECKPOINT, Files, FitFolder, LOSS_CHART, METRICS, METRICS_PARQUET};
 use super::{FitEvent, Plan};
 
 /// A fit under way.
@@ -24,6 +25,7 @@ pub(super) struct Run<'a, B: AutodiffBackend> {
     trainer: Trainer<B>,
     progress: Progress,
     log: MetricsLog,
+    events: Option<EventLog>,
 }
 
 impl<'a, B> Run<'a, B>
@@ -52,12 +54,15 @@ where
             let note = format!("going on after step {}", progress.steps);
             watch(FitEvent::Note(note));
         }
+        let events = plan.request.log_tensorboard;
+        let events = events.map(|events| EventLog::start(events, progress.steps));
         Ok(Run {
             plan,
             folder,
             trainer,
             progress,
             log: MetricsLog::resume(&folder.file(METRICS), progress.steps)?,
+            events: events.transpose()?,
         })
     }
 
@@ -86,6 +91,9 @@ where
             clock = Instant::now();
             let metrics = metrics(&batch, loss, seconds);
             self.log.push(&metrics)?;
+            if let Some(events) = &mut self.events {
+                events.push(&metrics)?;
+            }
             count(&mut self.progress, &batch, seconds);
             watch(FitEvent::Step {
                 done: self.progress.steps,
@@ -129,9 +137,8 @@ where
             tensors: self.trainer.save(),
         };
         checkpoint.write(&self.folder.file(CHECKPOINT))?;
-        self.log
-            .to_parquet(&self.folder.file(METRICS_PARQUET))
-            .map(drop)
+        self.log.to_parquet(&self.folder.file(METRICS_PARQUET))?;
+        self.write_chart(&mut Files::new())
     }
 
     /// Writes what the training has led to, the report last.
@@ -183,7 +190,12 @@ where
         let parquet = self.log.to_parquet(&self.folder.file(METRICS_PARQUET))?;
         files.insert(METRICS_PARQUET.to_owned(), parquet);
         files.insert(METRICS.to_owned(), self.log.entry()?);
-        Ok(())
+        self.write_chart(files)
+    }
+
+    fn write_chart(&self, files: &mut Files) -> Result<()> {
+        let chart = loss_chart(self.log.steps(), &[]);
+        self.folder.write(files, LOSS_CHART, chart.as_bytes())
     }
 }
 

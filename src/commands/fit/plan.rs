@@ -1,0 +1,159 @@
+//! What a fit is going to do and take, found out without doing it.
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Distribution, Tensor};
+
+use crate::device::free_memory;
+use crate::error::Result;
+use crate::estimate::{Fitted, Together, Work};
+use crate::report::{
+    AdaptersPlan, FitPlan, MemoryPlan, SamplesPlan, StepsPlan, TimePlan, TrainedPlan,
+};
+
+use super::Plan;
+
+/// How long the device's speed is measured.
+const MEASURED: Duration = Duration::from_millis(100);
+
+/// Products between two looks at the clock.
+const PRODUCTS_AT_A_TIME: u32 = 4;
+
+/// The share of the speed of a matrix product that a whole fit is taken to reach: matrix products are 45 % of the time of a
+/// training on the CPU (`benches/RESULTS.md`). Unmeasured on GPUs.
+const EFFICIENCY: f64 = 0.45;
+
+impl Plan<'_> {
+    /// Everything that can be said before the first step; computes a few matrix products to know how fast the device is.
+    pub(super) fn describe<B: Backend>(&self, dtype: DType, device: &B::Device) -> Result<FitPlan> {
+        let config = self.config;
+        let dtype = if config.full { DType::F32 } else { dtype };
+        let rank = (!config.full).then_some(config.rank as u64);
+        let fitted = Fitted {
+            decoder: &self.decoder,
+            number_bytes: dtype.size() as u64,
+            rank,
+            new_tokens: self.tokenizer.special_ids().len() as u64,
+        };
+        let model = config.init_model.as_ref().unwrap_or(&config.model);
+        let (_, matrices) = fitted.adapted_width();
+        let adapters = rank.map(|rank| AdaptersPlan {
+            rank,
+            alpha: config.alpha,
+            matrices,
+            weights: fitted.adapter_weights(),
+        });
+        let trained = TrainedPlan {
+            adapters,
+            new_tokens: fitted.new_tokens,
+            row_weights: self.decoder.hidden_size as u64,
+            tables: fitted.tables(),
+            weights: fitted.trained_weights(),
+        };
+        let steps = self.steps();
+        let (samples, memory, work) = self.amounts(&fitted)?;
+        let operations = fitted.operations(work);
+        let speed = self.speed::<B>(dtype, device);
+        Ok(FitPlan {
+            model: model.display().to_string(),
+            device: self.device.device.to_string(),
+            parameters: self.decoder.n_parameters() as u64,
+            blocks: self.decoder.n_layers as u64,
+            trained,
+            samples,
+            steps,
+            memory,
+            time: TimePlan {
+                tokens: work.tokens,
+                operations,
+                operations_per_second: speed,
+                efficiency: EFFICIENCY,
+                seconds: operations / (speed * EFFICIENCY),
+            },
+        })
+    }
+
+    fn steps(&self) -> StepsPlan {
+        let config = self.config;
+        StepsPlan {
+            batch_size: self.loader.batch_size,
+            micro_tokens: self.loader.micro_tokens as u64,
+            per_epoch: self.loader.steps_per_epoch(),
+            epochs: config.epochs.into(),
+            steps: self.n_steps,
+            warmup: config.warmup,
+            rising: config.warmup.steps(self.n_steps),
+            schedule: config.schedule,
+            lr: config.lr,
+        }
+    }
+
+    /// What passes through the model, all of it and at a time, judged by some of the samples.
+    fn amounts(&self, fitted: &Fitted<'_>) -> Result<(SamplesPlan, MemoryPlan, Work)> {
+        let (loader, rows) = (&self.loader, self.loader.plan.rows);
+        let lengths = loader.lengths(&self.tokenizer)?;
+        let mean = lengths.tokens as f64 / lengths.samples.max(1) as f64;
+        let samples = SamplesPlan {
+            rows,
+            max_length: loader.max_length as u64,
+            looked_at: lengths.rows,
+            used: lengths.samples,
+            mean_tokens: mean,
+            longest: lengths.longest,
+        };
+        // The longest samples are computed together, or one of them alone.
+        let most = loader.batch_size.min(rows) * lengths.longest;
+        let tokens = (loader.micro_tokens as u64).min(most).max(lengths.longest);
+        let share = lengths.targets as f64 / lengths.tokens.max(1) as f64;
+        let memory = fitted.memory(Together {
+            tokens,
+            longest: lengths.longest,
+            targets: (tokens as f64 * share) as u64,
+        });
+        let memory = MemoryPlan {
+            weights: memory.weights,
+            training: memory.training,
+            activations: memory.activations,
+            scores: memory.scores,
+            total: memory.total(),
+            free: free_memory(self.device.device),
+        };
+        let per_epoch = loader.steps_per_epoch();
+        let (passes, left) = (self.n_steps / per_epoch, self.n_steps % per_epoch);
+        let n_rows = passes * rows + left * loader.batch_size;
+        let of_stream = n_rows as f64 / lengths.rows.max(1) as f64;
+        let work = Work {
+            tokens: lengths.tokens as f64 * of_stream,
+            attended: lengths.squares as f64 * of_stream,
+            targets: lengths.targets as f64 * of_stream,
+        };
+        Ok((samples, memory, work))
+    }
+
+    /// Multiplications and additions a second, in products as the feed-forward network of the model makes them.
+    fn speed<B: Backend>(&self, dtype: DType, device: &B::Device) -> f64 {
+        let rows = self.loader.micro_tokens;
+        let (d, wide) = (self.decoder.hidden_size, self.decoder.intermediate_size);
+        let tensor =
+            |shape| Tensor::<B, 2>::random(shape, Distribution::Default, device).cast(dtype);
+        let (states, weights) = (tensor([rows, d]), tensor([wide, d]));
+        let products = |n: u32| {
+            for _ in 0..n {
+                drop(states.clone().matmul(weights.clone().transpose()));
+            }
+            // A device that failed here fails again where it matters, and says so.
+            B::sync(device).unwrap_or_default();
+        };
+        // The first one may choose, or even make, the program for it.
+        products(1);
+        let clock = Instant::now();
+        let mut n_products = 0;
+        while clock.elapsed() < MEASURED {
+            products(PRODUCTS_AT_A_TIME);
+            n_products += PRODUCTS_AT_A_TIME;
+        }
+        let of_product = 2.0 * rows as f64 * d as f64 * wide as f64;
+        f64::from(n_products) * of_product / clock.elapsed().as_secs_f64()
+    }
+}

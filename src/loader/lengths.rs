@@ -1,0 +1,66 @@
+//! How long the samples of a stream are, from some of them.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::shards::StreamReader;
+use crate::tokenizer::ChatTokenizer;
+
+use super::{Fate, LoaderConfig, example};
+
+/// Places of the stream that are looked at: one alone would be a single stage of a staged stream.
+const N_PLACES: u64 = 4;
+
+/// Rows looked at in each.
+const ROWS_PER_PLACE: u64 = 128;
+
+/// Lengths of some samples of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Lengths {
+    /// Rows looked at.
+    pub rows: u64,
+    /// Those of them that are trained on.
+    pub samples: u64,
+    /// Their tokens.
+    pub tokens: u64,
+    /// Those of them that the loss counts.
+    pub targets: u64,
+    /// Tokens of the longest.
+    pub longest: u64,
+    /// The sum of the squares of their tokens, to which attention is proportional.
+    pub squares: u64,
+}
+
+impl LoaderConfig {
+    /// Tokenises some hundred rows, spread over the stream.
+    ///
+    /// # Errors
+    /// What reading the shards meets.
+    pub fn lengths(&self, tokenizer: &ChatTokenizer) -> Result<Lengths> {
+        let mut lengths = Lengths::default();
+        let n_rows = self.plan.rows;
+        let mut seen = 0;
+        for place in 0..N_PLACES {
+            let start = (n_rows * place / N_PLACES).max(seen);
+            seen = (start + ROWS_PER_PLACE).min(n_rows);
+            let samples = StreamReader::new(&self.folder, &self.plan, start..seen);
+            let samples = samples.collect::<Result<Vec<_>>>()?;
+            let fates = samples
+                .into_par_iter()
+                .map(|sample| self.fate(example(tokenizer, &sample)?));
+            for fate in fates.collect::<Vec<Result<Fate>>>() {
+                lengths.rows += 1;
+                if let Fate::Used(example, n_targets) = fate? {
+                    let n_tokens = example.encoded.ids.len() as u64;
+                    lengths.samples += 1;
+                    lengths.tokens += n_tokens;
+                    lengths.targets += n_targets as u64;
+                    lengths.longest = lengths.longest.max(n_tokens);
+                    lengths.squares += n_tokens * n_tokens;
+                }
+            }
+        }
+        Ok(lengths)
+    }
+}
