@@ -126,7 +126,7 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<BatchSize>,
 
-    /// Stop after so many steps; the learning rate reaches 0 there
+    /// Stop after so many steps; the schedule of the learning rate ends there
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
