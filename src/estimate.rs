@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use crate::config::{QuantizeBase, Recompute};
+use crate::lora::AdapterConfig;
 use crate::model::PROJECTIONS;
 use crate::model::config::DecoderConfig;
 
@@ -14,6 +16,12 @@ const F32: u64 = 4;
 /// Bytes an optimiser takes for a trained weight beside its value: two moments, the sum of its gradients, and while a step is
 /// made, the new value and the new moments beside the old, so that a weight that is no number changes nothing.
 const OPTIMIZER_BYTES: u64 = 6 * F32;
+
+/// Numbers that share a scale where weights are held in few bits.
+const NUMBERS_A_SCALE: u64 = 32;
+
+/// Queries of a row whose scores the attention holds at a time, where it computes row by row.
+const QUERIES: u64 = 512;
 
 /// Copies of the attention's scores while a block's gradient is computed: the probabilities, their gradient, and that of the
 /// scores.
@@ -29,10 +37,14 @@ pub struct Fitted<'a> {
     pub decoder: &'a DecoderConfig,
     /// Bytes of a number of the frozen weights, and of what passes between the blocks.
     pub number_bytes: u64,
-    /// Inner size of the adapters; none where every weight is trained.
-    pub rank: Option<u64>,
+    /// How the frozen projections are held, where not as such numbers.
+    pub quantized: Option<QuantizeBase>,
+    /// The adapters; none where every weight is trained.
+    pub adapters: Option<&'a AdapterConfig>,
     /// Tokens with trained rows of their own.
     pub new_tokens: u64,
+    /// What is computed again instead of kept.
+    pub recompute: Recompute,
 }
 
 /// Samples computed together.
@@ -44,6 +56,8 @@ pub struct Together {
     pub longest: u64,
     /// Tokens that the loss counts.
     pub targets: u64,
+    /// Whether the attention is computed over rows of samples at once, not sample by sample.
+    pub in_rows: bool,
 }
 
 /// What passes through the model.
@@ -78,35 +92,33 @@ impl Memory {
 }
 
 impl Fitted<'_> {
-    /// The matrices of a block that an adapter stands beside, each with its outputs and inputs; names are Hugging Face's.
-    pub fn adapted(&self) -> Vec<(&'static str, [u64; 2])> {
-        let config = self.decoder;
-        let d = config.hidden_size as u64;
-        let wide = config.intermediate_size as u64;
-        let [queries, keys] = self.widths();
-        let shapes = [
-            [queries, d],
-            [keys, d],
-            [keys, d],
-            [d, queries],
-            [wide, d],
-            [wide, d],
-            [d, wide],
-        ];
-        PROJECTIONS.into_iter().zip(shapes).collect()
+    /// The matrices with an adapter beside them, over all blocks, each by its outputs and inputs.
+    pub fn adapted(&self) -> Vec<[u64; 2]> {
+        let Some(adapters) = self.adapters else {
+            return Vec::new();
+        };
+        let of_layer = |layer| {
+            let named = PROJECTIONS.into_iter().zip(self.matrices());
+            named.filter(move |(name, _)| {
+                let module = format!("model.layers.{layer}.{name}");
+                adapters.targets.hold(&module)
+            })
+        };
+        let layers = 0..self.decoder.n_layers();
+        layers
+            .flat_map(|layer| of_layer(layer).map(|(_, shape)| shape))
+            .collect()
     }
 
-    /// The sum of inputs and outputs over all matrices with an adapter, and how many these are.
-    pub fn adapted_width(&self) -> (u64, u64) {
-        let blocks = self.decoder.n_layers as u64;
-        let adapted = self.adapted();
-        let width: u64 = adapted.iter().map(|(_, [out, inn])| out + inn).sum();
-        (width * blocks, adapted.len() as u64 * blocks)
-    }
-
-    /// Weights of the adapters: `rank · (in + out)` a matrix.
+    /// Weights of the adapters: `rank · (in + out)` a matrix, and with DoRA the lengths of its rows.
     pub fn adapter_weights(&self) -> u64 {
-        self.rank.unwrap_or(0) * self.adapted_width().0
+        let Some(adapters) = self.adapters else {
+            return 0;
+        };
+        let lengths = u64::from(adapters.use_dora);
+        let rank = adapters.rank as u64;
+        let of_matrix = |[out, inputs]: [u64; 2]| rank * (out + inputs) + lengths * out;
+        self.adapted().into_iter().map(of_matrix).sum()
     }
 
     /// Tables of tokens: an untied head has one of its own.
@@ -121,7 +133,7 @@ impl Fitted<'_> {
 
     /// All weights that are trained.
     pub fn trained_weights(&self) -> u64 {
-        let base = match self.rank {
+        let base = match self.adapters {
             Some(_) => self.adapter_weights(),
             None => self.decoder.n_parameters() as u64,
         };
@@ -130,31 +142,33 @@ impl Fitted<'_> {
 
     /// Memory of a fit.
     ///
-    /// A token keeps of every block, in numbers: the states before and behind the attention and both normalised, queries, keys
-    /// and values, what was attended, and three widths of the feed-forward network: `4d + 2q + 2kv + 3·intermediate`. The scores
-    /// of the attention are `heads · tokens · longest` numbers in 32 bits, of one block at a time.
+    /// A token keeps of every block, in numbers: of the attention what it read, that normalised, queries, keys and values, and what
+    /// was attended, `2d + 2q + 2kv`; of the feed-forward network what it read, that normalised, and three widths, `2d + 3·intermediate`;
+    /// and what else a family normalises. What is computed again is there for one block at a time, and what it read for
+    /// all. The scores of the attention are of one block at a time: `heads · tokens` for each of 512 queries where it is
+    /// computed over rows of samples, and too few to count where not.
     pub fn memory(&self, together: Together) -> Memory {
         let config = self.decoder;
-        let number = match self.rank {
+        let number = match self.adapters {
             Some(_) => self.number_bytes,
             None => F32,
         };
-        let beside = match self.rank {
-            Some(_) => self.trained_weights() * F32,
-            None => self.new_weights() * F32,
+        let beside = match self.adapters {
+            Some(_) => self.trained_weights(),
+            None => self.new_weights(),
         };
-        let [queries, keys] = self.widths();
-        let (d, wide) = (config.hidden_size as u64, config.intermediate_size as u64);
-        let inner = self.rank.unwrap_or(0) * self.adapted().len() as u64;
-        let of_token = 4 * d + 2 * queries + 2 * keys + 3 * wide + inner;
-        let heads = config.n_heads as u64;
-        let attention = COPIES_OF_SCORES * heads * together.tokens * together.longest;
+        let of_token = self.kept_of_token();
+        let seen = match together.in_rows {
+            true => together.longest.min(QUERIES),
+            false => 0,
+        };
+        let attention = COPIES_OF_SCORES * config.n_heads as u64 * together.tokens * seen;
         let vocabulary = config.vocab_size as u64 + self.new_tokens;
         let loss = (2 * together.targets * vocabulary).min(LOSS_SCORES);
         Memory {
-            weights: config.n_parameters() as u64 * number,
-            training: beside + self.trained_weights() * OPTIMIZER_BYTES,
-            activations: together.tokens * config.n_layers as u64 * of_token * number,
+            weights: self.frozen_bytes(number),
+            training: beside * F32 + self.trained_weights() * OPTIMIZER_BYTES,
+            activations: together.tokens * of_token * number,
             scores: (attention + loss) * F32,
         }
     }
@@ -162,23 +176,51 @@ impl Fitted<'_> {
     /// Multiplications and additions of a fit.
     ///
     /// A weight takes 2 for every token forward, 2 for the gradient of what it was multiplied with, and 2 for its own where it
-    /// is trained: `4N` a token of a frozen weight, `6N` of a trained one. The table of the output is met by counted tokens
-    /// alone. The attention makes two products forward, and five for its gradient, which computes the probabilities again:
-    /// `14 · width` for every pair of tokens of a sample.
+    /// is trained: `4N` a token of a frozen weight, `6N` of a trained one; and 2 more where the way forward is gone twice.
+    /// The table of the output is met by counted tokens alone. The attention makes two products forward, and five for its gradient,
+    /// which computes the probabilities again: `14 · width` for every pair of tokens of a sample.
     pub fn operations(&self, work: Work) -> f64 {
         let config = self.decoder;
-        let of_block: u64 = self.adapted().iter().map(|(_, [out, inn])| out * inn).sum();
-        let matrices = (of_block * config.n_layers as u64) as f64;
+        let layers = config.n_layers() as f64;
+        let weights = |matrices: &[[u64; 2]]| {
+            let sum: u64 = matrices.iter().map(|[out, inputs]| out * inputs).sum();
+            sum as f64
+        };
+        let block = self.matrices();
         let table = (config.vocab_size * config.hidden_size) as f64;
-        let of_weight = match self.rank {
+        let of_weight = match self.adapters {
             Some(_) => 4.0,
             None => 6.0,
         };
+        let again = match self.recompute {
+            Recompute::None => 0.0,
+            // The attention's four come first.
+            Recompute::Attention => weights(&block[..4]),
+            Recompute::Block => weights(&block),
+        };
+        let of_block = of_weight * weights(&block) + 2.0 * again;
         let adapters = 6.0 * self.adapter_weights() as f64;
-        let attention = 14.0 * self.widths()[0] as f64 * config.n_layers as f64;
-        work.tokens * (of_weight * matrices + adapters)
+        let attention = 14.0 * self.widths()[0] as f64 * layers;
+        work.tokens * (of_block * layers + adapters)
             + work.targets * of_weight * table
             + work.attended * attention
+    }
+
+    /// Outputs and inputs of the matrices of a block, in the order of [`PROJECTIONS`].
+    fn matrices(&self) -> [[u64; 2]; 7] {
+        let config = self.decoder;
+        let d = config.hidden_size as u64;
+        let wide = config.intermediate_size as u64;
+        let [queries, keys] = self.widths();
+        [
+            [queries, d],
+            [keys, d],
+            [keys, d],
+            [d, queries],
+            [wide, d],
+            [wide, d],
+            [d, wide],
+        ]
     }
 
     /// Values of the queries and of the keys of a token.
@@ -186,11 +228,48 @@ impl Fitted<'_> {
         let config = self.decoder;
         [config.n_heads, config.n_kv_heads].map(|heads| (heads * config.head_dim) as u64)
     }
+
+    /// Numbers kept of a token over all blocks.
+    fn kept_of_token(&self) -> u64 {
+        let config = self.decoder;
+        let [queries, keys] = self.widths();
+        let (d, wide) = (config.hidden_size as u64, config.intermediate_size as u64);
+        let heads = u64::from(config.norms_heads) * (queries + keys);
+        let output = u64::from(config.norms_outputs) * d;
+        let attention = 2 * d + 2 * queries + 2 * keys + heads + output;
+        let mlp = 2 * d + 3 * wide + output;
+        let (of_each, of_one) = match self.recompute {
+            Recompute::None => (attention + mlp, 0),
+            Recompute::Attention => (d + mlp, attention),
+            Recompute::Block => (d, attention + mlp),
+        };
+        of_each * config.n_layers() as u64 + of_one
+    }
+
+    /// Bytes of the model's weights, as numbers of so many bytes but for what is held in few bits.
+    fn frozen_bytes(&self, number: u64) -> u64 {
+        let all = self.decoder.n_parameters() as u64;
+        let Some(quantized) = self.quantized else {
+            return all * number;
+        };
+        let of_block: u64 = self
+            .matrices()
+            .iter()
+            .map(|[out, inputs]| out * inputs)
+            .sum();
+        let held = of_block * self.decoder.n_layers() as u64;
+        let bits = match quantized {
+            QuantizeBase::Q8 => 8,
+            QuantizeBase::Q4 => 4,
+        };
+        (all - held) * number + held * bits / 8 + held / NUMBERS_A_SCALE * F32
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Targets;
 
     fn llama_2_7b() -> DecoderConfig {
         let fields = serde_json::json!({
@@ -201,23 +280,47 @@ mod tests {
             .expect("a configuration")
     }
 
-    fn fitted(decoder: &DecoderConfig, rank: Option<u64>) -> Fitted<'_> {
+    fn rank_16(targets: Targets) -> AdapterConfig {
+        AdapterConfig {
+            rank: 16,
+            alpha: 32.0,
+            dropout: 0.0,
+            use_rslora: false,
+            use_dora: false,
+            targets,
+        }
+    }
+
+    fn fitted<'a>(decoder: &'a DecoderConfig, adapters: Option<&'a AdapterConfig>) -> Fitted<'a> {
         Fitted {
             decoder,
             number_bytes: 2,
-            rank,
+            quantized: None,
+            adapters,
             new_tokens: 1,
+            recompute: Recompute::None,
         }
     }
 
     #[test]
     fn weights_are_counted_as_peft_counts_them() {
         let config = llama_2_7b();
-        let lora = fitted(&config, Some(16));
+        let adapters = rank_16(Targets::All);
+        let lora = fitted(&config, Some(&adapters));
         // `print_trainable_parameters` of PEFT for rank 16 beside all seven projections.
         assert_eq!(lora.adapter_weights(), 39_976_960);
-        assert_eq!(lora.adapted_width(), (39_976_960 / 16, 224));
+        assert_eq!(lora.adapted().len(), 224);
         assert_eq!(lora.new_weights(), 2 * 4_096);
+        // And beside queries and values alone, with the lengths of their rows.
+        let adapters = AdapterConfig {
+            use_dora: true,
+            ..rank_16(Targets::Names(vec![
+                "q_proj".to_owned(),
+                "v_proj".to_owned(),
+            ]))
+        };
+        let dora = fitted(&config, Some(&adapters));
+        assert_eq!(dora.adapter_weights(), 8_388_608 + 64 * 4_096);
         assert_eq!(
             fitted(&config, None).trained_weights(),
             6_738_415_616 + 8_192
@@ -231,8 +334,11 @@ mod tests {
             tokens: 8_192,
             longest: 512,
             targets: 4_096,
+            in_rows: true,
         };
-        let memory = fitted(&config, Some(16)).memory(together);
+        let adapters = rank_16(Targets::All);
+        let lora = fitted(&config, Some(&adapters));
+        let memory = lora.memory(together);
         assert_eq!(memory.weights, 2 * 6_738_415_616);
         assert_eq!(memory.training, 28 * (39_976_960 + 8_192));
         // About 4.2 MB a token of a 7B model in 16 bits.
@@ -243,6 +349,30 @@ mod tests {
         let full = fitted(&config, None).memory(together);
         assert_eq!(full.weights, 4 * 6_738_415_616);
         assert!(full.total() > 7 * full.weights, "moments and gradients");
+
+        let by_sample = Together {
+            in_rows: false,
+            ..together
+        };
+        assert_eq!(lora.memory(by_sample).scores, 4 * (2 << 23));
+        let again = |recompute| Fitted { recompute, ..lora }.memory(together).activations;
+        let (attention, block) = (again(Recompute::Attention), again(Recompute::Block));
+        assert!(block < attention && attention < memory.activations);
+        // 4,096 numbers before each of 32 blocks, and one block's worth.
+        let one_block = memory.activations / 32;
+        assert_eq!(block, 2 * 8_192 * 4_096 * 32 + one_block);
+        let held = |bits| {
+            let quantized = Some(bits);
+            Fitted { quantized, ..lora }.memory(together).weights as f64 / 6.74e9
+        };
+        assert!(
+            (1.15..1.25).contains(&held(QuantizeBase::Q8)),
+            "a byte and a scale"
+        );
+        assert!(
+            (0.65..0.75).contains(&held(QuantizeBase::Q4)),
+            "half a byte"
+        );
     }
 
     #[test]
@@ -255,10 +385,16 @@ mod tests {
         };
         // All weights but the embedding and the norms: 6.61 G.
         let weights = (6_738_415_616_u64 - 32_000 * 4_096 - 65 * 4_096) as f64;
-        assert_eq!(
-            fitted(&config, Some(16)).operations(work),
-            4.0 * weights + 6.0 * 39_976_960.0
-        );
+        let adapters = rank_16(Targets::All);
+        let lora = fitted(&config, Some(&adapters));
+        let once = 4.0 * weights + 6.0 * 39_976_960.0;
+        assert_eq!(lora.operations(work), once);
+        let again = Fitted {
+            recompute: Recompute::Block,
+            ..lora
+        };
+        let blocks = weights - 32_000.0 * 4_096.0;
+        assert_eq!(again.operations(work), once + 2.0 * blocks);
         assert_eq!(fitted(&config, None).operations(work), 6.0 * weights);
         let attended = Work {
             tokens: 0.0,

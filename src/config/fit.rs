@@ -230,6 +230,7 @@ impl FitTable {
             rank: None,
             alpha: None,
             dropout: None,
+            targets: None,
             lr: None,
             schedule: None,
             warmup: None,
@@ -238,6 +239,7 @@ impl FitTable {
             clip: None,
             epochs: None,
             batch_size: None,
+            loss_norm: None,
             ..self
         }
     }
@@ -399,7 +401,10 @@ impl FitConfig {
             dropout: table
                 .dropout
                 .unwrap_or(if full { 0.0 } else { preset.dropout }),
-            targets: table.targets.unwrap_or_default(),
+            targets: table.targets.unwrap_or_else(|| match full {
+                true => Targets::All,
+                false => preset.targets(),
+            }),
             rslora: table.rslora.unwrap_or(false),
             dora: table.dora.unwrap_or(false),
             lora_plus_ratio: table.lora_plus_ratio.unwrap_or(1.0),
@@ -422,7 +427,7 @@ impl FitConfig {
             template: table.template,
             system: table.system,
             loss_on: table.loss_on.unwrap_or_default(),
-            loss_norm: table.loss_norm.unwrap_or_default(),
+            loss_norm: table.loss_norm.unwrap_or(preset.loss_norm),
             micro_tokens: table.micro_tokens,
             recompute: table.recompute.unwrap_or_default(),
             quantize_base: table.quantize_base,
@@ -598,9 +603,13 @@ mod tests {
         // As a flag it wins over a recipe, also over the preset there, but for what it does not set.
         let recipe = "preset = \"swift-2024-07\"\nlr = 1.0\nwarmup-steps = 9\nseed = 5";
         let over = config(recipe, peft);
+        assert_eq!(over.loss_norm, LossNorm::Token);
+        assert!(over.targets.hold("v_proj") && !over.targets.hold("k_proj"));
         assert_eq!((over.lr, over.clip, over.seed), (5e-5, 1.0, 5));
         assert_eq!(over.warmup, Warmup::Share(0.0));
-        assert_eq!(config(recipe, "").clip, 0.5);
+        let swift = config(recipe, "");
+        assert_eq!((swift.clip, swift.loss_norm), (0.5, LossNorm::Microbatch));
+        assert!(swift.targets.hold("k_proj") && !swift.targets.hold("o_proj"));
         // With every weight trained there is nothing to drop from.
         let full = config("", "preset = \"swift-2024-07\"\nfull = true");
         assert_eq!((full.dropout, full.lr), (0.0, 1e-4));

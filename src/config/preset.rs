@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fit_values::BatchSize;
+use super::fit_values::{BatchSize, LossNorm, Targets};
 use super::schedule::Decay;
 
 /// A set of defaults.
@@ -30,6 +30,8 @@ pub(super) struct Defaults {
     pub(super) alpha: f64,
     /// Dropout before the adapters.
     pub(super) dropout: f64,
+    /// Names of the projections that get one; none for all.
+    pub(super) targets: &'static [&'static str],
     /// The highest learning rate.
     pub(super) lr: f64,
     /// How it falls.
@@ -40,6 +42,8 @@ pub(super) struct Defaults {
     pub(super) weight_decay: f64,
     /// The largest norm of a step's gradient.
     pub(super) clip: f64,
+    /// What a step's loss is a mean of.
+    pub(super) loss_norm: LossNorm,
     /// Samples in a step.
     pub(super) batch_size: BatchSize,
     /// Passes over the shards.
@@ -52,44 +56,61 @@ const PAPER: Defaults = Defaults {
     rank: 16,
     alpha: 32.0,
     dropout: 0.05,
+    targets: &[],
     lr: 2e-4,
     schedule: Decay::Cosine,
     warmup: 0.05,
     weight_decay: 0.01,
     clip: 1.0,
+    loss_norm: LossNorm::Token,
     batch_size: BatchSize::Auto,
     epochs: 1,
 };
 
 /// ms-swift at commit bbf6425e9 of 2024-07-15 (`docs/source_en/LLM/Command-line-parameters.md`): one sample at a time, summed over
-/// 16. Samples above 2,048 tokens are dropped, which is the default here too. Not set by this preset: its adapters stood beside
-/// queries, keys and values alone, and its loss was the mean over the means of samples computed together.
+/// 16, adapters beside queries, keys and values. Its loss is the mean over the means of what is computed together, which there was
+/// a sample and here is a micro-batch. Samples above 2,048 tokens are dropped, which is the default here too.
 const SWIFT_2024_07: Defaults = Defaults {
     rank: 8,
     alpha: 32.0,
     dropout: 0.05,
+    targets: &["q_proj", "k_proj", "v_proj"],
     lr: 1e-4,
     schedule: Decay::Cosine,
     warmup: 0.05,
     weight_decay: 0.01,
     clip: 0.5,
+    loss_norm: LossNorm::Microbatch,
     batch_size: BatchSize::Of(16),
     epochs: 1,
 };
 
-/// `LoraConfig` of PEFT 0.21 and `TrainingArguments` of transformers 5.24.
+/// `LoraConfig` of PEFT 0.21, which adapts queries and values in all families that Delia knows, and `TrainingArguments` of
+/// transformers 5.24.
 const PEFT: Defaults = Defaults {
     rank: 8,
     alpha: 8.0,
     dropout: 0.0,
+    targets: &["q_proj", "v_proj"],
     lr: 5e-5,
     schedule: Decay::Linear,
     warmup: 0.0,
     weight_decay: 0.0,
     clip: 1.0,
+    loss_norm: LossNorm::Token,
     batch_size: BatchSize::Of(8),
     epochs: 3,
 };
+
+impl Defaults {
+    /// The projections that get an adapter.
+    pub(super) fn targets(&self) -> Targets {
+        match self.targets {
+            [] => Targets::All,
+            names => Targets::Names(names.iter().map(|&name| name.to_owned()).collect()),
+        }
+    }
+}
 
 impl Preset {
     /// Its defaults.

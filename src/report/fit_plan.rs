@@ -56,6 +56,12 @@ pub struct AdaptersPlan {
     pub rank: u64,
     /// Their outputs are scaled by alpha / rank.
     pub alpha: f64,
+    /// Whether by alpha / sqrt(rank) instead.
+    pub is_rslora: bool,
+    /// Whether lengths of rows are trained apart.
+    pub is_dora: bool,
+    /// What their outputs are multiplied by.
+    pub scale: f64,
     /// Matrices they stand beside.
     pub matrices: u64,
     /// Their weights.
@@ -176,8 +182,9 @@ impl FitPlan {
         let mut parts = Vec::new();
         match &trained.adapters {
             Some(adapters) => parts.push(format!(
-                "rank {} × (in + out) over {} matrices = {}",
+                "rank {} × (in + out){} over {} matrices = {}",
                 adapters.rank,
+                if adapters.is_dora { " + out" } else { "" },
                 adapters.matrices,
                 grouped(adapters.weights)
             )),
@@ -206,10 +213,15 @@ impl FitPlan {
         if let Some(adapters) = &trained.adapters {
             writeln!(
                 f,
-                "scale   alpha {} / rank {} = {}",
+                "scale   alpha {} / {} {} = {}",
                 rounded(adapters.alpha),
+                if adapters.is_rslora {
+                    "√rank"
+                } else {
+                    "rank"
+                },
                 adapters.rank,
-                rounded(adapters.alpha / adapters.rank as f64)
+                rounded(adapters.scale)
             )?;
         }
         Ok(())
@@ -361,6 +373,9 @@ mod tests {
                 adapters: Some(AdaptersPlan {
                     rank: 16,
                     alpha: 32.0,
+                    is_rslora: false,
+                    is_dora: false,
+                    scale: 2.0,
                     matrices: 28,
                     weights: 155_648,
                 }),
@@ -424,6 +439,16 @@ time    about 9 minutes on cpu: 3.18 M tokens × 4.56 MFLOP at 50 % of 52.0 GFLO
     #[test]
     fn what_is_unusual_is_said() {
         let mut plan = plan();
+        let mut adapters = plan.trained.adapters.take().expect("it has some");
+        (adapters.is_rslora, adapters.is_dora, adapters.scale) = (true, true, 8.0);
+        plan.trained.adapters = Some(adapters);
+        let text = plan.to_string();
+        for part in [
+            "rank 16 × (in + out) + out over",
+            "alpha 32 / √rank 16 = 8\n",
+        ] {
+            assert!(text.contains(part), "`{part}` is not in:\n{text}");
+        }
         plan.trained.adapters = None;
         plan.trained.new_tokens = 0;
         plan.samples.used = 500;

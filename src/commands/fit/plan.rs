@@ -29,19 +29,22 @@ impl Plan<'_> {
     pub(super) fn describe<B: Backend>(&self, dtype: DType, device: &B::Device) -> Result<FitPlan> {
         let config = self.config;
         let dtype = if config.full { DType::F32 } else { dtype };
-        let rank = (!config.full).then_some(config.rank as u64);
         let fitted = Fitted {
             decoder: &self.decoder,
             number_bytes: dtype.size() as u64,
-            rank,
+            quantized: config.quantize_base,
+            adapters: (!config.full).then_some(&self.adapter_config),
             new_tokens: self.tokenizer.special_ids().len() as u64,
+            recompute: config.recompute,
         };
         let model = config.init_model.as_ref().unwrap_or(&config.model);
-        let (_, matrices) = fitted.adapted_width();
-        let adapters = rank.map(|rank| AdaptersPlan {
-            rank,
-            alpha: config.alpha,
-            matrices,
+        let adapters = fitted.adapters.map(|adapters| AdaptersPlan {
+            rank: adapters.rank as u64,
+            alpha: adapters.alpha,
+            is_rslora: adapters.use_rslora,
+            is_dora: adapters.use_dora,
+            scale: adapters.scale(),
+            matrices: fitted.adapted().len() as u64,
             weights: fitted.adapter_weights(),
         });
         let trained = TrainedPlan {
@@ -59,7 +62,7 @@ impl Plan<'_> {
             model: model.display().to_string(),
             device: self.device.device.to_string(),
             parameters: self.decoder.n_parameters() as u64,
-            blocks: self.decoder.n_layers as u64,
+            blocks: self.decoder.n_layers() as u64,
             trained,
             samples,
             steps,
@@ -78,7 +81,7 @@ impl Plan<'_> {
         let config = self.config;
         StepsPlan {
             batch_size: self.loader.batch_size,
-            micro_tokens: self.loader.micro_tokens as u64,
+            micro_tokens: self.loader.micro_shape.max_tokens as u64,
             per_epoch: self.loader.steps_per_epoch(),
             epochs: config.epochs.into(),
             steps: self.n_steps,
@@ -104,12 +107,18 @@ impl Plan<'_> {
         };
         // The longest samples are computed together, or one of them alone.
         let most = loader.batch_size.min(rows) * lengths.longest;
-        let tokens = (loader.micro_tokens as u64).min(most).max(lengths.longest);
+        let shape = loader.micro_shape;
+        let row = match shape.row_multiple {
+            Some(multiple) => lengths.longest.next_multiple_of(multiple as u64),
+            None => lengths.longest,
+        };
+        let tokens = (shape.max_tokens as u64).min(most).max(row);
         let share = lengths.targets as f64 / lengths.tokens.max(1) as f64;
         let memory = fitted.memory(Together {
             tokens,
-            longest: lengths.longest,
+            longest: row,
             targets: (tokens as f64 * share) as u64,
+            in_rows: shape.row_multiple.is_some(),
         });
         let memory = MemoryPlan {
             weights: memory.weights,
@@ -133,7 +142,7 @@ impl Plan<'_> {
 
     /// Multiplications and additions a second, in products as the feed-forward network of the model makes them.
     fn speed<B: Backend>(&self, dtype: DType, device: &B::Device) -> f64 {
-        let rows = self.loader.micro_tokens;
+        let rows = self.loader.micro_shape.max_tokens;
         let (d, wide) = (self.decoder.hidden_size, self.decoder.intermediate_size);
         let tensor =
             |shape| Tensor::<B, 2>::random(shape, Distribution::Default, device).cast(dtype);
