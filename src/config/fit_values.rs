@@ -157,15 +157,15 @@ impl Targets {
     }
 
     /// The first name that none of the modules has, or the pattern where it finds none.
-    pub fn unmet<'a>(&self, modules: impl Iterator<Item = &'a str> + Clone) -> Option<&str> {
+    pub fn unmet(&self, modules: &[String]) -> Option<&str> {
         match self {
             Targets::All => None,
             Targets::Names(names) => names
                 .iter()
-                .find(|name| !modules.clone().any(|module| is_named(module, name)))
+                .find(|name| !modules.iter().any(|module| is_named(module, name)))
                 .map(String::as_str),
             Targets::Pattern(pattern) => {
-                let finds_one = modules.clone().any(|module| self.hold(module));
+                let finds_one = modules.iter().any(|module| self.hold(module));
                 (!finds_one).then_some(pattern)
             }
         }

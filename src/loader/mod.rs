@@ -2,6 +2,7 @@
 
 mod lengths;
 mod micro;
+mod steps;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::tokenizer::ChatTokenizer;
 
 pub use lengths::Lengths;
 pub use micro::{ByKind, Example, GlobalBatch, MicroBatch, MicroShape, micro_batches};
+pub use steps::Steps;
 
 /// Steps tokenised ahead of the trainer.
 const STEPS_AHEAD: usize = 4;
@@ -36,8 +38,8 @@ pub struct LoaderConfig {
     pub folder: PathBuf,
     /// Its plan.
     pub plan: Plan,
-    /// Samples in a step, before any is left out.
-    pub batch_size: u64,
+    /// Which samples a step is formed from, before any is left out.
+    pub steps: Steps,
     /// Tokens in a sample.
     pub max_length: usize,
     /// What becomes of a sample with more.
@@ -49,17 +51,6 @@ pub struct LoaderConfig {
 }
 
 impl LoaderConfig {
-    /// Steps in a pass over the stream.
-    pub fn steps_per_epoch(&self) -> u64 {
-        self.plan.rows.div_ceil(self.batch_size)
-    }
-
-    /// The positions a step is formed from: every pass begins with position 0.
-    pub fn positions(&self, step: u64) -> Range<u64> {
-        let start = step % self.steps_per_epoch() * self.batch_size;
-        start..(start + self.batch_size).min(self.plan.rows)
-    }
-
     /// Tokenises ahead, in the order of the steps, on a thread of its own.
     pub fn start(
         self,
@@ -182,7 +173,7 @@ impl Batches {
     }
 
     fn batch(&mut self, step: u64) -> Result<GlobalBatch> {
-        let positions = self.config.positions(step);
+        let positions = self.config.steps.positions(step);
         if positions.start == 0 {
             self.reader = None;
         }

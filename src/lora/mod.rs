@@ -33,7 +33,7 @@ pub fn attach<B: AutodiffBackend + Kernels>(
         .projections_mut()
         .map(|(module, _)| module)
         .collect();
-    if let Some(unmet) = config.targets.unmet(modules.iter().map(String::as_str)) {
+    if let Some(unmet) = config.targets.unmet(&modules) {
         return Err(Error::Setting {
             key: "targets",
             problem: format!("no projection of the model is called `{unmet}`"),

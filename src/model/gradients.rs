@@ -87,7 +87,7 @@ where
         if recompute == Recompute::None {
             let states = self.forward(sequences, noise);
             let loss = supervised_loss(self, states, targets, weight);
-            self.collect(loss.surrogate.backward(), &mut gradients);
+            self.collect(&loss.surrogate.backward(), &mut gradients);
             return (loss.of_targets, gradients);
         }
         let embeddings = self.embeddings(sequences, noise);
@@ -98,7 +98,7 @@ where
         let loss = supervised_loss(self, states, targets, weight);
         let found = loss.surrogate.backward();
         let mut grad = last.grad(&found).expect("the loss depends on the states");
-        self.collect(found, &mut gradients);
+        self.collect(&found, &mut gradients);
 
         for (layer, half, part) in parts.into_iter().rev() {
             let (input, output) = match part {
@@ -111,10 +111,10 @@ where
             };
             let found = through(output, grad);
             grad = input.grad(&found).expect("a block depends on its input");
-            self.collect(found, &mut gradients);
+            self.collect(&found, &mut gradients);
         }
         if embeddings.is_require_grad() || self.embedding.trains() {
-            self.collect(through(embeddings, grad), &mut gradients);
+            self.collect(&through(embeddings, grad), &mut gradients);
         }
         (loss.of_targets, gradients)
     }
@@ -157,9 +157,9 @@ where
         (parts, x)
     }
 
-    fn collect(&mut self, found: B::Gradients, gradients: &mut Gradients<B>) {
+    fn collect(&mut self, found: &B::Gradients, gradients: &mut Gradients<B>) {
         for (name, tensor) in self.trained_mut() {
-            if let Some(gradient) = tensor.grad(&found) {
+            if let Some(gradient) = tensor.grad(found) {
                 gradients.add_one(name, gradient);
             }
         }

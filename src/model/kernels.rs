@@ -138,7 +138,7 @@ pub trait Kernels: Backend {
     fn adapted_backward(
         x: Tensor<Self, 2>,
         weight: &Tensor<Self, 2>,
-        branch: Branch<Self>,
+        branch: &Branch<Self>,
         grad: Tensor<Self, 2>,
         needs_x: bool,
     ) -> (Option<Tensor<Self, 2>>, [Tensor<Self, 2>; 2]) {
@@ -225,7 +225,7 @@ impl<B: Backend, const N: usize> Backward<B, N> for ByHand {
 
 /// Records an operation on `inputs` with its result and gradient.
 fn record<B: Backend, C: CheckpointStrategy, const N: usize>(
-    inputs: [FloatTensor<Autodiff<B, C>>; N],
+    inputs: &[FloatTensor<Autodiff<B, C>>; N],
     output: FloatTensor<B>,
     gradient: Gradient<B, N>,
 ) -> FloatTensor<Autodiff<B, C>> {
@@ -268,7 +268,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             [Some(raw(of_x)), Some(raw(of_weight))]
         };
         cooked(record::<B, C, _>(
-            [x, weight],
+            &[x, weight],
             raw(output),
             Arc::new(gradient),
         ))
@@ -289,7 +289,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             [Some(raw(of_gate)), Some(raw(of_up))]
         };
         cooked(record::<B, C, _>(
-            [gate, up],
+            &[gate, up],
             raw(output),
             Arc::new(gradient),
         ))
@@ -302,7 +302,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             let of_x = B::dropout(cooked(grad), probability, seed);
             [Some(raw::<B, 2>(of_x))]
         };
-        cooked(record::<B, C, _>([x], raw(output), Arc::new(gradient)))
+        cooked(record::<B, C, _>(&[x], raw(output), Arc::new(gradient)))
     }
 
     fn adapted(
@@ -324,10 +324,10 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let output = B::adapted(x.clone(), &weight, branch.clone());
         let gradient = move |grad| {
             let (of_x, [of_a, of_b]) =
-                B::adapted_backward(x.clone(), &weight, branch.clone(), cooked(grad), needs_x);
+                B::adapted_backward(x.clone(), &weight, &branch, cooked(grad), needs_x);
             [of_x.map(raw), Some(raw(of_a)), Some(raw(of_b))]
         };
-        cooked(record::<B, C, _>(inputs, raw(output), Arc::new(gradient)))
+        cooked(record::<B, C, _>(&inputs, raw(output), Arc::new(gradient)))
     }
 
     fn rotate(x: Tensor<Self, 3>, cos: Tensor<Self, 2>, sin: Tensor<Self, 2>) -> Tensor<Self, 3> {
@@ -347,7 +347,7 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 back,
             )))]
         };
-        cooked(record::<B, C, _>([x], raw(output), Arc::new(gradient)))
+        cooked(record::<B, C, _>(&[x], raw(output), Arc::new(gradient)))
     }
 
     fn packed_attention(
@@ -367,6 +367,6 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             B::packed_attention_backward(q, k, v, &packing, kind, cooked(grad))
                 .map(|gradient| Some(raw(gradient)))
         };
-        cooked(record::<B, C, _>(inputs, raw(output), Arc::new(gradient)))
+        cooked(record::<B, C, _>(&inputs, raw(output), Arc::new(gradient)))
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn adapted<B: Kernels>(
 pub(super) fn adapted_backward<B: Kernels>(
     x: Tensor<B, 2>,
     weight: &Tensor<B, 2>,
-    branch: Branch<B>,
+    branch: &Branch<B>,
     grad: Tensor<B, 2>,
     needs_x: bool,
 ) -> (Option<Tensor<B, 2>>, [Tensor<B, 2>; 2]) {

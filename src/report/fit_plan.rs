@@ -94,6 +94,8 @@ pub struct StepsPlan {
     pub micro_tokens: u64,
     /// Steps in a pass.
     pub per_epoch: u64,
+    /// Steps of every stretch that optimiser and schedule are begun anew for.
+    pub stretches: Vec<u64>,
     /// Passes.
     pub epochs: u64,
     /// Steps made.
@@ -242,7 +244,9 @@ impl FitPlan {
             write!(f, "; the others are left out")?;
         }
         writeln!(f)?;
-        let last = samples.rows - (steps.per_epoch - 1) * steps.batch_size;
+        // Where the stream has stages, several steps may be short.
+        let whole = (steps.per_epoch - 1) * steps.batch_size;
+        let last = samples.rows.checked_sub(whole).unwrap_or(steps.batch_size);
         write!(
             f,
             "steps   {} samples / {} = {}",
@@ -262,7 +266,16 @@ impl FitPlan {
         if steps.steps < all {
             write!(f, ", of which {} are made", grouped(steps.steps))?;
         }
-        writeln!(f)
+        writeln!(f)?;
+        if steps.stretches.len() > 1 {
+            let stretches = steps.stretches.iter().map(|&n| grouped(n));
+            let stretches = stretches.collect::<Vec<_>>().join(" + ");
+            writeln!(
+                f,
+                "stages  {stretches} steps: optimiser and learning rate begin anew with each"
+            )?;
+        }
+        Ok(())
     }
 
     fn write_rate(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -396,6 +409,7 @@ mod tests {
                 batch_size: 64,
                 micro_tokens: 1_024,
                 per_epoch: 815,
+                stretches: vec![815],
                 epochs: 1,
                 steps: 815,
                 warmup: Warmup::Share(0.05),

@@ -15,7 +15,7 @@ use crate::loader::GlobalBatch;
 use crate::model::{Decoder, Gradients, Kernels, Noise, Sequences};
 use crate::sample::Kind;
 
-pub use schedule::Schedule;
+pub use schedule::{Schedule, Schedules};
 
 /// PyTorch's, and with it what PEFT users have: burn's own default is 1e-5.
 const ADAM_EPSILON: f32 = 1e-8;
@@ -28,7 +28,7 @@ const CLIP_EPSILON: f64 = 1e-6;
 #[derive(Clone, Debug)]
 pub struct TrainerConfig {
     /// The learning rate of every step.
-    pub schedule: Schedule,
+    pub schedule: Schedules,
     /// AdamW's decay of weights towards 0; norms and biases do not decay.
     pub weight_decay: f64,
     /// The largest norm of a step's gradient.
@@ -100,6 +100,9 @@ where
     pub fn step(&mut self, batch: &GlobalBatch) -> Result<Option<StepLoss>> {
         if batch.n_targets == 0 {
             return Ok(None);
+        }
+        if self.config.schedule.begin_anew_at(batch.step) {
+            self.moments.clear();
         }
         let (gradients, sums) = self.gradients(batch)?;
         let grad_norm = norm(gradients.values());

@@ -520,3 +520,42 @@ fn a_gpu_that_is_not_there_is_named_or_done_without() {
     );
     run("gpu").fails(2, &["none of `auto`, `cpu`, `cuda` and `cuda:N`"]);
 }
+
+#[test]
+fn stages_of_a_build_are_trained_one_after_the_other() {
+    let scratch = Scratch::new();
+    scratch.small_sources(20, 60);
+    let sources = ["--task", "task.jsonl", "--diverse", "diverse.jsonl"];
+    let order = ["--ratio", "2", "--order", "staged", "--stage-share", "1/4"];
+    let others = [
+        "--held-out-diverse",
+        "0",
+        "--reword",
+        "off",
+        "--near",
+        "off",
+    ];
+    scratch
+        .build(&[&sources[..], &order, &others].concat())
+        .ok();
+    let batch = ["shards", "--batch-size", "8", "--warmup-steps", "1"];
+    let plan = fit(&scratch, &[&batch[..], &["--plan"]].concat()).ok();
+    assert!(plan.contains("stages  3 + 6 steps"), "{plan}");
+    fit(&scratch, &batch).ok();
+    let metrics = fs::read_to_string(scratch.path().join("adapter/metrics.jsonl"));
+    let steps = metrics.expect("metrics");
+    let steps: Vec<Value> = steps
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let rates: Vec<f64> = steps
+        .iter()
+        .map(|step| step["lr"].as_f64().expect("a rate"))
+        .collect();
+    let rises: Vec<usize> = (0..9).filter(|&step| rates[step] == 0.0).collect();
+    assert_eq!((rates.len(), rises), (9, vec![0, 3]), "{rates:?}");
+    let samples: Vec<_> = steps.iter().map(|step| step["samples"].as_u64()).collect();
+    assert_eq!(samples[2..4], [Some(4), Some(8)], "no step crosses a stage");
+    let is_task = |step: &Value| step["diverse_loss"].is_null();
+    assert!(steps[..3].iter().all(is_task) && !steps[3..].iter().any(is_task));
+}

@@ -202,7 +202,7 @@ pub(crate) fn compare_steps<B>(
 /// Settings of PEFT's steps.
 pub(crate) fn trainer_config(schedule: Schedule) -> TrainerConfig {
     TrainerConfig {
-        schedule,
+        schedule: schedule.into(),
         weight_decay: 0.01,
         clip: 1.0,
         dropout: 0.0,

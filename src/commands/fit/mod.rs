@@ -25,7 +25,7 @@ use crate::config::FitConfig;
 use crate::device::{self, Chosen, Device};
 use crate::error::{Error, Result};
 use crate::generate::generate;
-use crate::loader::{LoaderConfig, MicroShape};
+use crate::loader::{LoaderConfig, MicroShape, Steps};
 use crate::lora::{self, ADAPTER_CONFIG, AdapterConfig};
 use crate::model::config::{CONFIG_FILE, DecoderConfig};
 use crate::model::{Decoder, Kernels, Weights};
@@ -33,7 +33,7 @@ use crate::report::{FitPlan, FitReport, Metrics, Tried};
 use crate::sample::Prompt;
 use crate::shards::{MANIFEST, Manifest};
 use crate::tokenizer::ChatTokenizer;
-use crate::trainer::{Schedule, TrainerConfig};
+use crate::trainer::{Schedule, Schedules, TrainerConfig};
 
 use folder::{FitFolder, HASH_OF_ADAPTER, HASH_OF_MODEL, HASH_OF_SHARDS, HASH_OF_TEMPLATE, SHARDS};
 use run::Run;
@@ -181,9 +181,10 @@ fn prepare<'a>(
     let device = device::choose(request.device)?;
     watch(FitEvent::Note(format!("device {device}")));
     let max_length = config.max_length_of(decoder.max_positions)?;
+    let batch_size = config.batch_size.resolve(manifest.plan.rows);
     let loader = LoaderConfig {
         folder: request.shards.to_owned(),
-        batch_size: config.batch_size.resolve(manifest.plan.rows),
+        steps: Steps::new(&manifest.plan, batch_size, config.epochs, config.max_steps),
         plan: manifest.plan,
         max_length,
         too_long: config.too_long,
@@ -199,7 +200,6 @@ fn prepare<'a>(
             },
         },
     };
-    let all_steps = loader.steps_per_epoch() * u64::from(config.epochs);
     let adapter = config
         .adapter
         .as_deref()
@@ -216,7 +216,7 @@ fn prepare<'a>(
     Ok(Plan {
         adapter_config,
         adapter,
-        n_steps: config.max_steps.unwrap_or(all_steps).min(all_steps),
+        n_steps: loader.steps.n(),
         config,
         request,
         model,
@@ -294,12 +294,12 @@ impl Plan<'_> {
     fn trainer_config(&self) -> TrainerConfig {
         let config = self.config;
         TrainerConfig {
-            schedule: Schedule {
+            schedule: Schedules::new(self.loader.steps.stretches(), |n_steps| Schedule {
                 decay: config.schedule,
                 peak: config.lr,
-                warmup_steps: config.warmup.steps(self.n_steps),
-                n_steps: self.n_steps,
-            },
+                warmup_steps: config.warmup.steps(n_steps),
+                n_steps,
+            }),
             weight_decay: config.weight_decay,
             clip: config.clip,
             dropout: config.dropout,

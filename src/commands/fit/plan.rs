@@ -79,10 +79,14 @@ impl Plan<'_> {
 
     fn steps(&self) -> StepsPlan {
         let config = self.config;
+        let steps = &self.loader.steps;
+        let stretches = steps.stretches();
+        let n_of = |stretch: &std::ops::Range<u64>| stretch.end - stretch.start;
         StepsPlan {
-            batch_size: self.loader.batch_size,
+            batch_size: steps.batch_size(),
             micro_tokens: self.loader.micro_shape.max_tokens as u64,
-            per_epoch: self.loader.steps_per_epoch(),
+            per_epoch: steps.per_epoch(),
+            stretches: stretches.iter().map(n_of).collect(),
             epochs: config.epochs.into(),
             steps: self.n_steps,
             warmup: config.warmup,
@@ -106,7 +110,7 @@ impl Plan<'_> {
             longest: lengths.longest,
         };
         // The longest samples are computed together, or one of them alone.
-        let most = loader.batch_size.min(rows) * lengths.longest;
+        let most = loader.steps.batch_size().min(rows) * lengths.longest;
         let shape = loader.micro_shape;
         let row = match shape.row_multiple {
             Some(multiple) => lengths.longest.next_multiple_of(multiple as u64),
@@ -128,9 +132,9 @@ impl Plan<'_> {
             total: memory.total(),
             free: free_memory(self.device.device),
         };
-        let per_epoch = loader.steps_per_epoch();
+        let per_epoch = loader.steps.per_epoch();
         let (passes, left) = (self.n_steps / per_epoch, self.n_steps % per_epoch);
-        let n_rows = passes * rows + left * loader.batch_size;
+        let n_rows = passes * rows + left * loader.steps.batch_size();
         let of_stream = n_rows as f64 / lengths.rows.max(1) as f64;
         let work = Work {
             tokens: lengths.tokens as f64 * of_stream,

@@ -73,7 +73,7 @@ pub(super) fn forward(
         }
         [output]
     });
-    let [output] = assembled(packing, kv, outputs);
+    let [output] = assembled(packing, kv, &outputs);
     output
 }
 
@@ -110,7 +110,7 @@ pub(super) fn backward(
         }
         [of_q, of_k, of_v]
     });
-    assembled(packing, kv, gradients)
+    assembled(packing, kv, &gradients)
 }
 
 /// Queries of a sequence, and the keys that any of them sees; places within the sequence.
@@ -251,7 +251,7 @@ fn by_head<const N: usize>(
 }
 
 /// The results of all tasks put together, `[t, heads, hd]`.
-fn assembled<const N: usize>(packing: &Packing, kv: usize, parts: Vec<[Own; N]>) -> [Vec<f32>; N] {
+fn assembled<const N: usize>(packing: &Packing, kv: usize, parts: &[[Own; N]]) -> [Vec<f32>; N] {
     std::array::from_fn(|which| {
         let width = parts
             .first()

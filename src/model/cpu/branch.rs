@@ -39,7 +39,7 @@ pub(super) fn forward(
 pub(super) fn backward(
     x: Tensor<Flex, 2>,
     weight: &Tensor<Flex, 2>,
-    branch: Branch<Flex>,
+    branch: &Branch<Flex>,
     grad: Tensor<Flex, 2>,
     needs_x: bool,
 ) -> (Option<Tensor<Flex, 2>>, [Tensor<Flex, 2>; 2]) {

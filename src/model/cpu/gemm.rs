@@ -56,23 +56,23 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// Becomes `scale · a · b`, on this thread.
-    pub(super) fn set(self, scale: f32, a: Matrix<'_>, b: Matrix<'_>) {
-        product(self, false, scale, a, b, gemm::Parallelism::None);
+    pub(super) fn set(mut self, scale: f32, a: Matrix<'_>, b: Matrix<'_>) {
+        product(&mut self, false, scale, a, b, gemm::Parallelism::None);
     }
 
     /// Grows by `scale · a · b`, on this thread.
-    pub(super) fn add(self, scale: f32, a: Matrix<'_>, b: Matrix<'_>) {
-        product(self, true, scale, a, b, gemm::Parallelism::None);
+    pub(super) fn add(mut self, scale: f32, a: Matrix<'_>, b: Matrix<'_>) {
+        product(&mut self, true, scale, a, b, gemm::Parallelism::None);
     }
 
     /// As [`MatrixMut::set`], on all threads; their number changes no bit.
-    pub(super) fn set_in_parallel(self, scale: f32, a: Matrix<'_>, b: Matrix<'_>) {
-        product(self, false, scale, a, b, gemm::Parallelism::Rayon(0));
+    pub(super) fn set_in_parallel(mut self, scale: f32, a: Matrix<'_>, b: Matrix<'_>) {
+        product(&mut self, false, scale, a, b, gemm::Parallelism::Rayon(0));
     }
 
     /// As [`MatrixMut::add`], on all threads; their number changes no bit.
-    pub(super) fn add_in_parallel(self, scale: f32, a: Matrix<'_>, b: Matrix<'_>) {
-        product(self, true, scale, a, b, gemm::Parallelism::Rayon(0));
+    pub(super) fn add_in_parallel(mut self, scale: f32, a: Matrix<'_>, b: Matrix<'_>) {
+        product(&mut self, true, scale, a, b, gemm::Parallelism::Rayon(0));
     }
 }
 
@@ -88,7 +88,7 @@ fn assert_inside(len: usize, [rows, columns]: [usize; 2], [by_row, by_column]: [
 /// `to = keeps·to + scale · a · b`
 #[expect(unsafe_code, reason = "the kernels of `gemm` take pointers")]
 fn product(
-    to: MatrixMut<'_>,
+    to: &mut MatrixMut<'_>,
     keeps: bool,
     scale: f32,
     a: Matrix<'_>,

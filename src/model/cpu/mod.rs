@@ -172,7 +172,7 @@ impl Kernels for Flex {
     fn adapted_backward(
         x: Tensor<Self, 2>,
         weight: &Tensor<Self, 2>,
-        branch: Branch<Self>,
+        branch: &Branch<Self>,
         grad: Tensor<Self, 2>,
         needs_x: bool,
     ) -> (Option<Tensor<Self, 2>>, [Tensor<Self, 2>; 2]) {
@@ -507,8 +507,8 @@ mod tests {
                 plain::adapted(x.clone(), &weight, branch.clone()) / 10.0,
             );
             let of = (x.clone(), branch.clone(), grad.clone());
-            let (of_x, found) = Flex::adapted_backward(of.0, &weight, of.1, of.2, true);
-            let (expected_x, expected) = plain::adapted_backward(x, &weight, branch, grad, true);
+            let (of_x, found) = Flex::adapted_backward(of.0, &weight, &of.1, of.2, true);
+            let (expected_x, expected) = plain::adapted_backward(x, &weight, &branch, grad, true);
             let both = |x: Option<Tensor<Flex, 2>>| x.expect("asked for") / 100.0;
             assert_equal(both(of_x), both(expected_x));
             for (found, expected) in found.into_iter().zip(expected) {
