@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::loader::ByKind;
+use crate::report::HeldOutLosses;
 use crate::shards::replace;
 
 /// The key of the progress in the file's metadata.
@@ -56,11 +56,17 @@ pub struct Progress {
     pub no_target: ByKind,
     /// Seconds over all runs.
     pub seconds: f64,
+    /// Those of them that measuring on held-out rows took.
+    pub evaluation_seconds: f64,
+    /// The losses on held-out rows before the first step.
+    pub held_out_before: HeldOutLosses,
 }
 
 /// A checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
+    /// Whose it is: the text of the fit's `run.toml`, with its settings and the hashes of shards and model.
+    pub run: String,
     /// How far the fit has come.
     pub progress: Progress,
     /// Its trained tensors by name.
@@ -69,9 +75,12 @@ pub struct Checkpoint {
 
 #[derive(Serialize, Deserialize)]
 struct Header {
+    run: String,
     progress: Progress,
     /// Steps of AdamW by tensor.
     optimizer_steps: BTreeMap<String, u64>,
+    /// BLAKE3 over the arrays in the order of their names, in hex.
+    blake3: String,
 }
 
 impl Checkpoint {
@@ -93,9 +102,15 @@ impl Checkpoint {
                 optimizer_steps.insert(name.clone(), moments.n_steps);
             }
         }
+        let mut hasher = blake3::Hasher::new();
+        for (_, bytes) in arrays.values() {
+            hasher.update(bytes);
+        }
         let header = Header {
+            run: self.run.clone(),
             progress: self.progress,
             optimizer_steps,
+            blake3: hasher.finalize().to_hex().to_string(),
         };
         let header = serde_json::to_string(&header).expect("numbers and names");
         let bytes = safetensors_bytes(&arrays, Dtype::F32, (PROGRESS, &header));
@@ -103,21 +118,21 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Reads it, or `None` where there is none.
+    /// Reads it.
     ///
     /// # Errors
-    /// [`Error::Weights`] for a file that no fit wrote.
-    pub fn read(path: &Path) -> Result<Option<Checkpoint>> {
-        let bytes = match fs::read(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            bytes => bytes.map_err(Error::read(path))?,
+    /// [`Error::Checkpoint`] for a file that is missing, torn, or was written by no fit.
+    pub fn read(path: &Path) -> Result<Checkpoint> {
+        let unusable = |problem| Error::Checkpoint {
+            path: path.to_owned(),
+            problem,
+            older: None,
         };
-        Checkpoint::parse(&bytes)
-            .map(Some)
-            .map_err(|problem| Error::Weights {
-                path: path.to_owned(),
-                problem,
-            })
+        if !path.exists() {
+            return Err(unusable("it is missing".to_owned()));
+        }
+        let bytes = fs::read(path).map_err(Error::read(path))?;
+        Checkpoint::parse(&bytes).map_err(unusable)
     }
 
     fn parse(bytes: &[u8]) -> std::result::Result<Checkpoint, String> {
@@ -130,6 +145,15 @@ impl Checkpoint {
         let header: Header = serde_json::from_str(header.ok_or("it is not a checkpoint of a fit")?)
             .map_err(|error| error.to_string())?;
         let arrays = SafeTensors::deserialize(bytes).map_err(in_words)?;
+        let mut sorted = arrays.tensors();
+        sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut hasher = blake3::Hasher::new();
+        for (_, array) in &sorted {
+            hasher.update(array.data());
+        }
+        if hasher.finalize().to_hex().as_str() != header.blake3 {
+            return Err("its bytes are not those that were written".to_owned());
+        }
         let array = |part: &str, name: &str| {
             let view = arrays.tensor(&format!("{part}/{name}")).map_err(in_words)?;
             let values = view
@@ -166,6 +190,7 @@ impl Checkpoint {
             tensors.insert(name.to_owned(), saved);
         }
         Ok(Checkpoint {
+            run: header.run,
             progress: header.progress,
             tensors,
         })
@@ -202,7 +227,13 @@ mod tests {
     fn a_checkpoint_reads_back_bit_by_bit() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("checkpoint");
-        assert_eq!(Checkpoint::read(&path).expect("nothing there"), None);
+        let unusable = |problem: &str| match Checkpoint::read(&path) {
+            Err(Error::Checkpoint { problem: found, .. }) => {
+                assert!(found.contains(problem), "`{problem}` is not in: {found}");
+            }
+            other => panic!("{other:?}"),
+        };
+        unusable("it is missing");
         let saved = |moments| Saved {
             shape: [1, 3],
             values: vec![0.1, f32::MIN_POSITIVE, -0.0],
@@ -214,9 +245,14 @@ mod tests {
             second: vec![1e-20, 0.0, 3.0],
         };
         let checkpoint = Checkpoint {
+            run: "[fit]\nrank = 4\n".to_owned(),
             progress: Progress {
                 steps: 7,
                 seconds: 0.1 + 0.2,
+                held_out_before: HeldOutLosses {
+                    task: Some(0.1),
+                    diverse: Some(f32::MIN_POSITIVE),
+                },
                 ..Progress::default()
             },
             tensors: BTreeMap::from([
@@ -225,13 +261,21 @@ mod tests {
             ]),
         };
         checkpoint.write(&path).expect("written");
-        assert_eq!(Checkpoint::read(&path).expect("read"), Some(checkpoint));
+        assert_eq!(Checkpoint::read(&path).expect("read"), checkpoint);
 
         let bytes = fs::read(&path).expect("a file");
         fs::write(&path, &bytes[..bytes.len() - 1]).expect("torn");
-        assert!(matches!(
-            Checkpoint::read(&path),
-            Err(Error::Weights { .. })
-        ));
+        unusable("");
+        let mut rotten = bytes.clone();
+        *rotten.last_mut().expect("bytes") ^= 1;
+        fs::write(&path, rotten).expect("written");
+        unusable("its bytes are not those that were written");
+        let arrays = BTreeMap::from([("a", ([1], f32_bytes(&[1.0])))]);
+        let arrays = arrays
+            .into_iter()
+            .map(|(name, array)| (name.to_owned(), array));
+        let foreign = safetensors_bytes(&arrays.collect(), Dtype::F32, ("format", "pt"));
+        fs::write(&path, foreign).expect("written");
+        unusable("it is not a checkpoint of a fit");
     }
 }

@@ -481,6 +481,30 @@ pub enum Error {
         positions: String,
     },
 
+    /// A training that has left the numbers.
+    #[error("the {what} is not a number at step {step}, on the samples at positions {positions}")]
+    Diverged {
+        /// `loss` or `gradient`.
+        what: &'static str,
+        /// The step, from 0.
+        step: u64,
+        /// Positions in the stream.
+        positions: String,
+        /// The file that holds the state before the step.
+        checkpoint: PathBuf,
+    },
+
+    /// A checkpoint that cannot be gone on from.
+    #[error("the checkpoint `{}` cannot be used: {problem}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// The steps of an older one that is whole.
+        older: Option<u64>,
+    },
+
     /// An output folder that holds the fit of other settings.
     #[error("`{}` holds another fit: {difference}", path.display())]
     FolderOtherFit {
@@ -632,7 +656,17 @@ impl Error {
                 "`--max-length` allows more tokens, up to the model's positions; `--too-long truncate` keeps the first of them".to_owned()
             }
             Error::NotANumber { .. } => {
-                "the last checkpoint before it is kept; look at these samples, or start over with `--fresh` and a smaller `--lr`".to_owned()
+                "look at these samples, or take a smaller `--lr`, a smaller `--clip` or a longer `--warmup`".to_owned()
+            }
+            Error::Diverged { checkpoint, .. } => format!(
+                "the state before that step, the last good one, is in `{}`; the same command would meet the same step: look at these samples, or start over with `--fresh` and a smaller `--lr`, a smaller `--clip` or a longer `--warmup`",
+                checkpoint.display()
+            ),
+            Error::Checkpoint { older: Some(steps), .. } => format!(
+                "the one after {steps} steps is whole: remove this file, and the same command goes on there"
+            ),
+            Error::Checkpoint { older: None, .. } => {
+                "no other one can be used: put the file back, or start the fit over with `--fresh`".to_owned()
             }
             Error::FolderOtherFit { .. } => {
                 "choose another folder with `--out`, or start over with `--fresh`".to_owned()
@@ -689,7 +723,18 @@ fn write_hint(source: &io::Error) -> Option<String> {
         source.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     );
-    full.then(|| "make room, then repeat the command: it goes on where it stopped".to_owned())
+    let forbidden = matches!(
+        source.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    );
+    let hint = if full {
+        "make room, then repeat the command: it goes on where it stopped"
+    } else if forbidden {
+        "let this user write there, or name another place"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
 }
 
 /// Whether a reader met the end where something had to follow.

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use super::fit_values::{
     BatchSize, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,
 };
+use super::keeping::{EvalEvery, Keep};
 use super::preset::Preset;
 use super::schedule::{Decay, Warmup};
 use super::template::TemplateChoice;
@@ -25,6 +26,8 @@ pub(super) const SMALL_STREAM: u64 = 256;
 const DEFAULT_MAX_LENGTH: usize = 2_048;
 /// Steps between two checkpoints.
 const DEFAULT_SAVE_EVERY: u64 = 50;
+/// Rows of each kind that the held-out loss is measured on; unmeasured how far it then is from that of all.
+const DEFAULT_EVAL_ROWS: u64 = 200;
 
 /// The `[fit]` table, and the flags of `delia-fit` of the same names.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, clap::Args)]
@@ -207,6 +210,23 @@ pub struct FitTable {
     #[arg(long, value_name = "STEPS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_every: Option<u64>,
+
+    /// Steps between two measurements of the held-out loss, or `off`; `auto` is 4 times, or only in the end where that would be
+    /// more than a tenth of the samples trained on [default: auto]
+    #[arg(long, value_name = "STEPS|auto|off")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_every: Option<EvalEvery>,
+
+    /// Rows the held-out loss is measured on, of the task's and of the others: the first of each [default: 200]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_rows: Option<u64>,
+
+    /// Checkpoints to keep until the fit is complete; `best` ends with the step of the lowest held-out task loss instead of the
+    /// last [default: 1]
+    #[arg(long, value_name = "N|best")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
 }
 
 impl FitTable {
@@ -281,6 +301,9 @@ impl FitTable {
             init_model: flags.init_model.or(self.init_model),
             seed: flags.seed.or(self.seed),
             save_every: flags.save_every.or(self.save_every),
+            eval_every: flags.eval_every.or(self.eval_every),
+            eval_rows: flags.eval_rows.or(self.eval_rows),
+            keep: flags.keep.or(self.keep),
         }
     }
 
@@ -384,6 +407,13 @@ pub struct FitConfig {
     /// Steps between two checkpoints; it changes no result.
     #[serde(skip)]
     pub save_every: u64,
+    /// Steps between two measurements of the held-out loss.
+    pub eval_every: EvalEvery,
+    /// Held-out rows of each kind that are measured on.
+    pub eval_rows: u64,
+    /// Which checkpoints stay, and which of them the fit ends with; only the latter changes a result.
+    #[serde(skip_serializing_if = "Keep::is_last")]
+    pub keep: Keep,
 }
 
 impl FitConfig {
@@ -437,6 +467,9 @@ impl FitConfig {
             init_model: table.init_model,
             seed: table.seed.unwrap_or(0),
             save_every: table.save_every.unwrap_or(DEFAULT_SAVE_EVERY),
+            eval_every: table.eval_every.unwrap_or_default(),
+            eval_rows: table.eval_rows.unwrap_or(DEFAULT_EVAL_ROWS),
+            keep: table.keep.unwrap_or_default(),
         };
         config.check()?;
         Ok(config)
@@ -484,6 +517,11 @@ impl FitConfig {
                 self.micro_tokens.unwrap_or(1) as u64,
                 "leave it out for what suits the device",
             ),
+            (
+                "eval-rows",
+                self.eval_rows,
+                "`--eval-every off` measures nothing",
+            ),
         ];
         for (key, value, hint) in whole {
             if value == 0 {
@@ -528,6 +566,13 @@ impl FitConfig {
                 return refuse(key, problem, "leave it out for the default");
             }
         }
+        if self.keep == Keep::Best && self.eval_every == EvalEvery::Off {
+            return refuse(
+                "keep",
+                "`best` is told by the held-out loss, which is not measured".to_owned(),
+                "leave out `--eval-every`",
+            );
+        }
         super::check_special_tokens(self.special_token.as_deref().unwrap_or_default())?;
         let has_adapter_settings = self.dora || self.rslora || self.targets != Targets::All;
         if self.full && (has_adapter_settings || self.adapter.is_some()) {
@@ -570,7 +615,7 @@ mod tests {
 
     #[test]
     fn a_table_reads_back_as_it_was_written() {
-        let text = "rank = 4\nbatch-size = \"auto\"\ninit = \"mean:JSON format\"\nspecial-token = []\ntemplate = \"a/b.jinja\"\nsystem = \"\"\n";
+        let text = "rank = 4\nbatch-size = \"auto\"\ninit = \"mean:JSON format\"\nspecial-token = []\ntemplate = \"a/b.jinja\"\nsystem = \"\"\neval-every = 9\nkeep = \"best\"\n";
         let table: FitTable = toml::from_str(text).expect("a table");
         let config = FitConfig::from_table(table).expect("a configuration");
         assert_eq!(config.init, Init::Mean("JSON format".to_owned()));
@@ -645,6 +690,9 @@ mod tests {
             ("warmup = 0.1\nwarmup-steps = 3", "warmup-steps"),
             ("max-length = 1", "max-length"),
             ("full = true\ndropout = 0.1", "dropout"),
+            ("save-every = 0", "save-every"),
+            ("eval-rows = 0", "eval-rows"),
+            ("keep = \"best\"\neval-every = 0", "keep"),
         ] {
             let table = toml::from_str(text).expect("a table");
             match FitConfig::from_table(table) {

@@ -9,7 +9,7 @@ use super::fit::{DEFAULT_BATCH_SIZE, SMALL_BATCH_SIZE, SMALL_STREAM};
 
 /// Samples in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "BatchSizeText", into = "BatchSizeText")]
+#[serde(try_from = "NumberOrWord", into = "NumberOrWord")]
 pub enum BatchSize {
     /// As in the paper: 64, and 16 for less than 256 rows.
     #[default]
@@ -41,30 +41,36 @@ impl FromStr for BatchSize {
     }
 }
 
-/// `auto` or a number, as TOML has them.
+/// A number or a word, as TOML has them.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum BatchSizeText {
+pub(super) enum NumberOrWord {
     Number(u64),
     Word(String),
 }
 
-impl TryFrom<BatchSizeText> for BatchSize {
-    type Error = String;
-
-    fn try_from(text: BatchSizeText) -> Result<BatchSize, String> {
-        match text {
-            BatchSizeText::Number(n) => n.to_string().parse(),
-            BatchSizeText::Word(word) => word.parse(),
+impl fmt::Display for NumberOrWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NumberOrWord::Number(n) => write!(f, "{n}"),
+            NumberOrWord::Word(word) => f.write_str(word),
         }
     }
 }
 
-impl From<BatchSize> for BatchSizeText {
-    fn from(size: BatchSize) -> BatchSizeText {
+impl TryFrom<NumberOrWord> for BatchSize {
+    type Error = String;
+
+    fn try_from(text: NumberOrWord) -> Result<BatchSize, String> {
+        text.to_string().parse()
+    }
+}
+
+impl From<BatchSize> for NumberOrWord {
+    fn from(size: BatchSize) -> NumberOrWord {
         match size {
-            BatchSize::Auto => BatchSizeText::Word("auto".to_owned()),
-            BatchSize::Of(n) => BatchSizeText::Number(n),
+            BatchSize::Auto => NumberOrWord::Word("auto".to_owned()),
+            BatchSize::Of(n) => NumberOrWord::Number(n),
         }
     }
 }

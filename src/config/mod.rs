@@ -7,6 +7,7 @@
 mod fit;
 mod fit_values;
 mod hub;
+mod keeping;
 mod llm;
 mod mix;
 mod near;
@@ -32,6 +33,7 @@ pub use fit_values::{
     BatchSize, DeviceChoice, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,
 };
 pub use hub::HubDataset;
+pub use keeping::{EvalEvery, Keep};
 pub use llm::{Caps, DEFAULT_ANSWER_TOKENS, DEFAULT_TEMPERATURE, LlmConfig, Prices};
 pub use mix::{Mix, MixFlags, Weight};
 pub use near::{DedupeOn, Near, NearConfig, NearMethod, Shingle};

@@ -1,5 +1,6 @@
 //! From shards to micro-batches: reads the stream in order, tokenises ahead of the trainer.
 
+mod held_out;
 mod lengths;
 mod micro;
 mod steps;
@@ -18,6 +19,7 @@ use crate::sample::Kind;
 use crate::shards::{Plan, StreamReader, StreamSample};
 use crate::tokenizer::ChatTokenizer;
 
+pub use held_out::{HeldOut, HeldOutRows};
 pub use lengths::Lengths;
 pub use micro::{ByKind, Example, GlobalBatch, MicroBatch, MicroShape, micro_batches};
 pub use steps::Steps;

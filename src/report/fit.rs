@@ -10,7 +10,7 @@ use crate::shards::FileEntry;
 
 use super::build::grouped;
 use super::table::{Style, render};
-use super::{Metrics, Outcome};
+use super::{BestStep, HeldOutLosses, Metrics, Outcome};
 
 /// Steps whose losses are averaged for the summary.
 const STEPS_AVERAGED: usize = 20;
@@ -40,12 +40,18 @@ pub struct FitReport {
     pub tokens: u64,
     /// The share of padding in everything computed.
     pub padding: f64,
-    /// Tokens a second over all runs, padding left out.
+    /// Tokens a second over all runs, padding and measuring on held-out rows left out.
     pub tokens_per_second: f64,
-    /// Seconds from the first step on over all runs, waiting and saving included.
+    /// Seconds from the first step on over all runs, waiting, measuring and saving included.
     pub seconds: f64,
+    /// Those of them that measuring on held-out rows took.
+    #[serde(default)]
+    pub evaluation_seconds: f64,
     /// Losses over the first steps and over the last.
     pub losses: Vec<LossRow>,
+    /// The step the fit ends with, where that is not the last but the best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<BestStep>,
     /// What the model answered before and after, where a prompt was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tried: Option<Tried>,
@@ -58,9 +64,9 @@ pub struct FitReport {
 pub struct LossRow {
     /// What it was measured on.
     pub on: String,
-    /// Mean over the first steps.
+    /// Mean over the first steps; for held-out rows, before the first.
     pub first: f64,
-    /// Mean over the last steps.
+    /// Mean over the last steps; for held-out rows, after the last.
     pub last: f64,
 }
 
@@ -91,6 +97,31 @@ pub fn loss_rows(steps: &[Metrics]) -> Vec<LossRow> {
             on: on.to_owned(),
             first: mean(losses.get(..n)?),
             last: mean(&losses[losses.len() - n..]),
+        })
+    });
+    rows.collect()
+}
+
+/// Losses on held-out rows before the first step and after the last, where they were measured.
+pub fn held_out_rows(before: HeldOutLosses, steps: &[Metrics]) -> Vec<LossRow> {
+    let last = steps.last();
+    let kinds = [
+        (
+            "held-out task",
+            before.task,
+            last.and_then(|step| step.held_out_task_loss),
+        ),
+        (
+            "held-out diverse",
+            before.diverse,
+            last.and_then(|step| step.held_out_diverse_loss),
+        ),
+    ];
+    let rows = kinds.into_iter().filter_map(|(on, first, last)| {
+        Some(LossRow {
+            on: on.to_owned(),
+            first: first?.into(),
+            last: last?,
         })
     });
     rows.collect()
@@ -164,9 +195,23 @@ impl fmt::Display for FitReport {
                 writeln!(f, "note    {} samples left out: {why}", grouped(n))?;
             }
         }
+        if let Some(best) = self.best {
+            writeln!(
+                f,
+                "kept    the state after {} of {} steps: its held-out task loss, {:.4}, is the lowest of {}",
+                grouped(best.steps),
+                grouped(self.steps),
+                best.held_out_task_loss,
+                grouped(best.n_measured),
+            )?;
+        }
+        let measuring = match self.evaluation_seconds {
+            0.0 => String::new(),
+            seconds => format!(", {seconds:.1} s of them measuring on held-out rows"),
+        };
         write!(
             f,
-            "time    {:.1} s on {}, {} tokens/s",
+            "time    {:.1} s on {}{measuring}, {} tokens/s",
             self.seconds,
             self.device,
             grouped(self.tokens_per_second as u64)

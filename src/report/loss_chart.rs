@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::Metrics;
+use super::{HeldOutLosses, Metrics};
 
 /// Width and height of the picture.
 const SIZE: (u32, u32) = (900, 540);
@@ -43,6 +43,33 @@ pub struct HeldOut {
     pub is_task: bool,
     /// Steps made, and the loss then.
     pub points: Vec<(u64, f64)>,
+}
+
+/// What was measured on held-out samples: before the first step, and after some of them.
+pub fn held_out_points(before: HeldOutLosses, steps: &[Metrics]) -> Vec<HeldOut> {
+    type Of = fn(&Metrics) -> Option<f64>;
+    let kinds: [(&str, bool, Option<f32>, Of); 2] = [
+        ("held-out task", true, before.task, |step| {
+            step.held_out_task_loss
+        }),
+        ("held-out diverse", false, before.diverse, |step| {
+            step.held_out_diverse_loss
+        }),
+    ];
+    let measured = kinds.into_iter().map(|(name, is_task, before, of)| {
+        let after = steps.iter().map(|step| (step.step + 1, of(step)));
+        let points = [(0, before.map(f64::from))].into_iter().chain(after);
+        HeldOut {
+            name: name.to_owned(),
+            is_task,
+            points: points
+                .filter_map(|(steps, loss)| Some((steps, loss?)))
+                .collect(),
+        }
+    });
+    measured
+        .filter(|held_out| !held_out.points.is_empty())
+        .collect()
 }
 
 /// A line of the chart.
@@ -296,7 +323,25 @@ mod tests {
             tokens: 4_000,
             targets: 2_000,
             tokens_per_second: 1_000.0,
+            held_out_task_loss: None,
+            held_out_diverse_loss: None,
         }
+    }
+
+    #[test]
+    fn a_held_out_loss_stands_at_the_steps_made_until_it_was_measured() {
+        let mut steps = [metrics(0, None, None), metrics(1, None, None)];
+        steps[1].held_out_task_loss = Some(2.0);
+        let before = HeldOutLosses {
+            task: Some(3.0),
+            diverse: None,
+        };
+        let expected = HeldOut {
+            name: "held-out task".to_owned(),
+            is_task: true,
+            points: vec![(0, 3.0), (2, 2.0)],
+        };
+        assert_eq!(held_out_points(before, &steps), [expected]);
     }
 
     #[test]

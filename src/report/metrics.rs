@@ -35,6 +35,46 @@ pub struct Metrics {
     pub targets: u64,
     /// Tokens a second, padding left out.
     pub tokens_per_second: f64,
+    /// The loss on held-out task rows after the step, where it was measured.
+    pub held_out_task_loss: Option<f64>,
+    /// The same on held-out diverse rows.
+    pub held_out_diverse_loss: Option<f64>,
+}
+
+/// Losses on held-out rows: the mean over their supervised tokens, in nats. They have 32 bits, which JSON gives back as they
+/// were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeldOutLosses {
+    /// Of the task.
+    pub task: Option<f32>,
+    /// Of the others.
+    pub diverse: Option<f32>,
+}
+
+/// The step with the lowest held-out task loss.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestStep {
+    /// Steps made until then.
+    pub steps: u64,
+    /// The loss.
+    pub held_out_task_loss: f64,
+    /// Steps after which it was measured.
+    pub n_measured: u64,
+}
+
+/// The step with the lowest held-out task loss, the first of equal ones.
+pub fn best_step(steps: &[Metrics]) -> Option<BestStep> {
+    let measured = steps
+        .iter()
+        .filter_map(|step| Some((step.step + 1, step.held_out_task_loss?)));
+    let n_measured = measured.clone().count() as u64;
+    let (steps, held_out_task_loss) =
+        measured.min_by(|(_, one), (_, other)| one.total_cmp(other))?;
+    Some(BestStep {
+        steps,
+        held_out_task_loss,
+        n_measured,
+    })
 }
 
 /// The metrics of a fit, a line a step.
@@ -90,8 +130,10 @@ impl MetricsLog {
     /// When it cannot be written.
     pub fn push(&mut self, metrics: &Metrics) -> Result<()> {
         let mut line = serde_json::to_string(metrics).expect("numbers");
+        // As a later run will read them: a number read from JSON may differ from the one written in its last bit.
+        let read_back = serde_json::from_str(&line).expect("what was just written");
+        self.steps.push(read_back);
         line.push('\n');
-        self.steps.push(*metrics);
         self.file
             .write_all(line.as_bytes())
             .map_err(Error::write(&self.path))
@@ -144,6 +186,8 @@ impl MetricsLog {
             number("tokens", |step| step.tokens),
             number("targets", |step| step.targets),
             measure("tokens_per_second", |step| Some(step.tokens_per_second)),
+            measure("held_out_task_loss", |step| step.held_out_task_loss),
+            measure("held_out_diverse_loss", |step| step.held_out_diverse_loss),
         ];
         let fields = columns.iter().map(|(name, column)| {
             let is_measure = column.data_type() == &DataType::Float64;
@@ -156,5 +200,67 @@ impl MetricsLog {
         let mut writer = FileWriter::create(path, &schema, Use::Artefact)?;
         writer.push(batch)?;
         writer.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_step_is_the_first_with_the_lowest_loss() {
+        let step = |step, held_out_task_loss| Metrics {
+            step,
+            loss: None,
+            task_loss: None,
+            diverse_loss: None,
+            lr: None,
+            grad_norm: None,
+            samples: 0,
+            tokens: 0,
+            targets: 0,
+            tokens_per_second: 0.0,
+            held_out_task_loss,
+            held_out_diverse_loss: Some(0.1),
+        };
+        let losses = [None, Some(2.0), Some(1.5), None, Some(1.5), Some(3.0)];
+        let steps: Vec<_> = (0..)
+            .zip(losses)
+            .map(|(nth, loss)| step(nth, loss))
+            .collect();
+        let best = best_step(&steps).expect("a best step");
+        assert_eq!(
+            (best.steps, best.held_out_task_loss, best.n_measured),
+            (3, 1.5, 4)
+        );
+        assert_eq!(best_step(&steps[..1]), None);
+    }
+
+    #[test]
+    fn a_log_that_is_resumed_holds_the_same_bits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("metrics.jsonl");
+        let mut log = MetricsLog::resume(&path, 0).expect("an empty log");
+        for step in 0..500 {
+            // Numbers with all their digits.
+            let number = Some((step as f64 * 0.37).sin() * 3.0);
+            let metrics = Metrics {
+                step,
+                loss: number,
+                task_loss: number,
+                diverse_loss: None,
+                lr: number.map(|number| number * 1e-7),
+                grad_norm: number,
+                samples: 3,
+                tokens: 40,
+                targets: 10,
+                tokens_per_second: 1e5 / (step as f64 + 0.3),
+                held_out_task_loss: number,
+                held_out_diverse_loss: None,
+            };
+            log.push(&metrics).expect("written");
+        }
+        let resumed = MetricsLog::resume(&path, 500).expect("the same log");
+        assert_eq!(resumed.steps(), log.steps());
     }
 }

@@ -27,13 +27,15 @@ const START: i32 = 1;
 type Of = fn(&Metrics) -> Option<f64>;
 
 /// What is drawn: the tag of every curve, and its values.
-const SCALARS: [(&str, Of); 6] = [
+const SCALARS: [(&str, Of); 8] = [
     ("loss/all", |step| step.loss),
     ("loss/task", |step| step.task_loss),
     ("loss/diverse", |step| step.diverse_loss),
     ("lr", |step| step.lr),
     ("grad_norm", |step| step.grad_norm),
     ("tokens_per_second", |step| Some(step.tokens_per_second)),
+    ("held_out/task", |step| step.held_out_task_loss),
+    ("held_out/diverse", |step| step.held_out_diverse_loss),
 ];
 
 /// An event: the part of TensorFlow's `event.proto` that is written here.

@@ -11,12 +11,14 @@
 
 mod file;
 mod folder;
+mod held_out;
 mod manifest;
 mod reader;
 mod writer;
 
 pub use file::{FileEntry, FileWriter, Use, replace};
 pub use folder::{OutFolder, State, lock_folder};
+pub use held_out::held_out;
 pub use manifest::{
     MANIFEST, Manifest, MixRows, PLAN, Plan, RECIPE, RatioRows, RatioTokens, Rewording, SourceRows,
     Spread, StageEntry, Versions, shard_name,

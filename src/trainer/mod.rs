@@ -1,5 +1,6 @@
 //! One step: micro-batches → summed gradient → clipped → AdamW.
 
+mod evaluate;
 mod schedule;
 
 use std::collections::BTreeMap;

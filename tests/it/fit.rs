@@ -115,7 +115,11 @@ fn a_fit_leaves_an_adapter_in_pefts_format() {
     let lines = fs::read_to_string(adapter.join("metrics.jsonl")).expect("metrics");
     assert_eq!(lines.lines().count(), 3);
     assert!(adapter.join("metrics.parquet").exists() && adapter.join("run.toml").exists());
-    assert!(!adapter.join(".checkpoint.safetensors").exists());
+    let is_left = |entry: std::io::Result<fs::DirEntry>| {
+        let name = entry.expect("an entry").file_name();
+        name.to_string_lossy().starts_with('.')
+    };
+    assert!(!fs::read_dir(&adapter).expect("a folder").any(is_left));
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod bad_input;
 mod bundled;
 /// Conversations.
 mod chat;
+/// The checkpoints of a fit: kept, refused, gone on from at any moment; what is measured on the way.
+mod checkpoints;
 /// What a build contains: the ratio, the order, every row accounted for.
 mod contract;
 /// The parity tests on a GPU, where there is one.

@@ -65,8 +65,11 @@ fn the_readme_shows_what_its_commands_print() {
             bins.display(),
             std::env::var("PATH").unwrap_or_default()
         );
-        // Three steps instead of all.
-        let command = command.replace("delia-fit shards/", "delia-fit shards/ --max-steps 3");
+        // Three steps instead of all, and a few held-out rows.
+        let command = command.replace(
+            "delia-fit shards/",
+            "delia-fit shards/ --max-steps 3 --eval-rows 4",
+        );
         let ran = scratch.run(Command::new("sh").arg("-c").arg(&command).env("PATH", path));
         let (ran, output) = (comparable(&ran.ok()), comparable(&output));
         let ((built, fitted), (build, fit)) = (parts(&ran), parts(&output));

@@ -499,7 +499,10 @@ fn the_layout_is_a_setting_of_the_fit() {
     let own = scratch.path().join("recipes/mine.jinja");
     let text = fs::read_to_string(&own).expect("a template");
     fs::write(&own, format!("{{{{ '' }}}}{text}")).expect("written");
-    with(&[]).fails(1, &["another fit: `chat-template` was"]);
+    with(&[]).fails(
+        1,
+        &["another fit: the chat template is another than it was begun with"],
+    );
     with(&["--fresh"]).ok();
     let adapter = scratch.path().join("adapter");
     assert_eq!(

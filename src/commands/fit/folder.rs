@@ -20,8 +20,8 @@ pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const METRICS_PARQUET: &str = "metrics.parquet";
 /// The losses over the steps, drawn at every checkpoint and in the end.
 pub(super) const LOSS_CHART: &str = "loss.svg";
-/// The state of an unfinished fit.
-pub(super) const CHECKPOINT: &str = ".checkpoint.safetensors";
+/// How the names of the files begin and end that hold a state of an unfinished fit, with its number of steps in between.
+const CHECKPOINT: (&str, &str) = (".checkpoint-", ".safetensors");
 /// The weights of a whole model.
 pub(super) const MODEL_FILE: &str = "model.safetensors";
 /// The bundled base model, where an adapter needs it on disk.
@@ -50,16 +50,23 @@ const PLACES: [(&str, &str); 5] = [
     ("template", HASH_OF_TEMPLATE),
 ];
 
+/// What each hash stands for.
+const HASHED: [(&str, &str); 4] = [
+    (HASH_OF_SHARDS, "the build of the shards is"),
+    (HASH_OF_MODEL, "the model is"),
+    (HASH_OF_ADAPTER, "the adapter to start from is"),
+    (HASH_OF_TEMPLATE, "the chat template is"),
+];
+
 /// Files that were written, by their names in the folder.
 pub(super) type Files = BTreeMap<String, FileEntry>;
 
 /// Everything a fit may write besides the tokenizer's files.
-const FILES: [&str; 11] = [
+const FILES: [&str; 10] = [
     RUN,
     METRICS,
     METRICS_PARQUET,
     LOSS_CHART,
-    CHECKPOINT,
     MODEL_FILE,
     REPORT,
     ADAPTER_CONFIG,
@@ -111,7 +118,7 @@ impl FitFolder {
         };
         if let Some(difference) = difference(&there, run) {
             // A fit without a checkpoint has nothing to lose: whoever mends a setting goes on here.
-            if !self.file(REPORT).exists() && !self.file(CHECKPOINT).exists() {
+            if !self.file(REPORT).exists() && self.checkpoints()?.is_empty() {
                 replace(&self.file(RUN), run.as_bytes())?;
                 return Ok(false);
             }
@@ -120,7 +127,12 @@ impl FitFolder {
                 difference,
             });
         }
-        Ok(self.file(REPORT).exists())
+        let is_finished = self.file(REPORT).exists();
+        if is_finished {
+            // It may have been stopped between its last two acts.
+            self.remove_checkpoints_but(&[])?;
+        }
+        Ok(is_finished)
     }
 
     /// The report of the finished fit, every file compared with what was written; `out` is what the folder is called now.
@@ -145,11 +157,32 @@ impl FitFolder {
         })
     }
 
-    /// Writes the report, with which the fit is complete, and removes the checkpoint.
+    /// Writes the report, with which the fit is complete, and removes the checkpoints.
     pub(super) fn finish(&self, report: &FitReport) -> Result<()> {
         let text = serde_json::to_string_pretty(report).expect("texts and numbers");
         replace(&self.file(REPORT), text.as_bytes())?;
-        self.remove(CHECKPOINT)
+        self.remove_checkpoints_but(&[])
+    }
+
+    /// The steps of the states that are kept here, smallest first.
+    pub(super) fn checkpoints(&self) -> Result<Vec<u64>> {
+        let names = self.entries()?;
+        let steps = names.iter().filter_map(|name| checkpoint_steps(name));
+        let mut steps: Vec<u64> = steps.collect();
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    /// Removes the states but those after these steps, and what a fit stopped while it wrote one has left.
+    pub(super) fn remove_checkpoints_but(&self, kept: &[u64]) -> Result<()> {
+        for name in self.entries()? {
+            let place = name.strip_suffix(".tmp");
+            let steps = checkpoint_steps(place.unwrap_or(&name));
+            if steps.is_some_and(|steps| place.is_some() || !kept.contains(&steps)) {
+                self.remove(&name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes a file that may not be there.
@@ -183,6 +216,7 @@ impl FitFolder {
             FILES.contains(&place)
                 || COMPANION_FILES.contains(&place)
                 || [TOKENIZER_FILE, BASE_FOLDER].contains(&place)
+                || checkpoint_steps(place).is_some()
         };
         let foreign = entries.into_iter().find(|name| {
             // A fit stopped while it wrote its first file leaves just this.
@@ -217,8 +251,21 @@ impl FitFolder {
     }
 }
 
+/// The file of the state after so many steps.
+pub(super) fn checkpoint_name(steps: u64) -> String {
+    let (start, end) = CHECKPOINT;
+    format!("{start}{steps}{end}")
+}
+
+/// The steps in the name of such a file.
+fn checkpoint_steps(name: &str) -> Option<u64> {
+    let (start, end) = CHECKPOINT;
+    let steps = name.strip_prefix(start)?.strip_suffix(end)?.parse().ok()?;
+    (checkpoint_name(steps) == name).then_some(steps)
+}
+
 /// The first setting in which two `run.toml` differ. Where something lies does not count where its hash says what it is.
-fn difference(there: &str, asked: &str) -> Option<String> {
+pub(super) fn difference(there: &str, asked: &str) -> Option<String> {
     let table = |text: &str| text.parse::<toml::Table>().unwrap_or_default();
     let (there, asked) = (table(there), table(asked));
     let values = |table: &toml::Table| -> BTreeMap<String, toml::Value> {
@@ -242,6 +289,9 @@ fn difference(there: &str, asked: &str) -> Option<String> {
     let (hashes, settings): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| is_hash(key));
     let mut keys = settings.into_iter().chain(hashes);
     let key = keys.find(|key| !is_same(key) && !is_elsewhere(key))?;
+    if let Some((_, what)) = HASHED.iter().find(|(hash, _)| hash == key) {
+        return Some(format!("{what} another than it was begun with"));
+    }
     let (before, now) = (show(there.get(key)), show(asked.get(key)));
     Some(format!("`{key}` was {before}, now it is {now}"))
 }

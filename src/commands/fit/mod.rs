@@ -1,15 +1,18 @@
 //! `delia-fit`: shards become an adapter.
 
+mod checkpoints;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 mod cuda;
+mod evaluation;
 mod export;
 mod folder;
 mod plan;
 mod run;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -31,10 +34,11 @@ use crate::model::config::{CONFIG_FILE, DecoderConfig};
 use crate::model::{Decoder, Kernels, Weights};
 use crate::report::{FitPlan, FitReport, Metrics, Tried};
 use crate::sample::Prompt;
-use crate::shards::{MANIFEST, Manifest};
+use crate::shards::{FileEntry, MANIFEST, Manifest};
 use crate::tokenizer::ChatTokenizer;
 use crate::trainer::{Schedule, Schedules, TrainerConfig};
 
+use evaluation::Evaluation;
 use folder::{FitFolder, HASH_OF_ADAPTER, HASH_OF_MODEL, HASH_OF_SHARDS, HASH_OF_TEMPLATE, SHARDS};
 use run::Run;
 
@@ -103,19 +107,22 @@ struct Plan<'a> {
     loader: LoaderConfig,
     n_steps: u64,
     device: Chosen,
+    /// The files of the build.
+    build_files: BTreeMap<String, FileEntry>,
+    evaluation: Evaluation,
 }
 
 /// Fits an adapter, or with `full` every weight, to a finished build.
 ///
 /// # Errors
-/// Whatever is wrong with the shards, the model, the device or the folder, before anything is computed; a loss that is not a
-/// number; [`Error::Interrupted`] when it was stopped, after a checkpoint.
+/// Whatever is wrong with the shards, the model, the device or the folder, before anything is computed;
+/// [`Error::Diverged`] for a loss that is not a number; [`Error::Interrupted`] when it was stopped, after a checkpoint.
 pub fn fit(
     config: &FitConfig,
     request: &FitRequest<'_>,
     watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitReport> {
-    let plan = prepare(config, request, watch)?;
+    let mut plan = prepare(config, request, watch)?;
     let run = plan.run_toml()?;
     let folder = FitFolder::lock(request.out)?;
     let finished = match folder.enter(&run, request.fresh)? {
@@ -125,7 +132,10 @@ pub fn fit(
     match finished {
         Some(report) if request.prompt.is_none() => return Ok(report),
         Some(_) => {}
-        None => plan.loader.check(&plan.tokenizer)?,
+        None => {
+            plan.loader.check(&plan.tokenizer)?;
+            plan.evaluation = Evaluation::read(&plan)?;
+        }
     }
     match plan.device.device {
         Device::Cpu => {
@@ -225,6 +235,8 @@ fn prepare<'a>(
         tokenizer,
         loader,
         device,
+        build_files: manifest.files,
+        evaluation: Evaluation::default(),
     })
 }
 

@@ -1,27 +1,34 @@
 //! The training: from the first step, or that after the last checkpoint, to what it leaves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use burn::tensor::backend::AutodiffBackend;
 
-use crate::checkpoint::{Checkpoint, Progress};
+use crate::checkpoint::{Checkpoint, Progress, Saved};
+use crate::config::Keep;
 use crate::error::{Error, Result};
 use crate::loader::GlobalBatch;
 use crate::model::{Decoder, Kernels};
 use crate::report::tensorboard::EventLog;
-use crate::report::{FitReport, Metrics, MetricsLog, Outcome, Tried, loss_chart, loss_rows};
+use crate::report::{
+    BestStep, FitReport, HeldOutLosses, Metrics, MetricsLog, Outcome, Tried, best_step,
+    held_out_points, held_out_rows, loss_chart, loss_rows,
+};
 use crate::trainer::{StepLoss, Trainer};
 
+use super::checkpoints::Checkpoints;
 use super::export;
-use super::folder::{CHECKPOINT, Files, FitFolder, LOSS_CHART, METRICS, METRICS_PARQUET};
+use super::folder::{Files, FitFolder, LOSS_CHART, METRICS, METRICS_PARQUET, checkpoint_name};
 use super::{FitEvent, Plan};
 
 /// A fit under way.
 pub(super) struct Run<'a, B: AutodiffBackend> {
     plan: &'a Plan<'a>,
     folder: &'a FitFolder,
+    checkpoints: Checkpoints<'a>,
     trainer: Trainer<B>,
     progress: Progress,
     log: MetricsLog,
@@ -40,29 +47,44 @@ where
         decoder: Decoder<B>,
         watch: &dyn Fn(FitEvent<'_>),
     ) -> Result<Run<'a, B>> {
-        let mut trainer = Trainer::new(decoder, plan.trainer_config());
-        let mut progress = Progress::default();
-        let path = folder.file(CHECKPOINT);
-        if let Some(saved) = Checkpoint::read(&path)? {
-            let restored = trainer.restore(saved.tensors);
-            restored.map_err(|tensor| Error::Tensor {
-                path,
-                tensor,
-                problem: "is missing or has another shape".to_owned(),
-            })?;
-            progress = saved.progress;
-            let note = format!("going on after step {}", progress.steps);
-            watch(FitEvent::Note(note));
-        }
+        let checkpoints = Checkpoints::of(folder, plan.config.keep)?;
+        let (tensors, progress) = match checkpoints.newest()? {
+            Some(saved) => (Some(saved.tensors), saved.progress),
+            None => (None, Progress::default()),
+        };
         let events = plan.request.log_tensorboard;
         let events = events.map(|events| EventLog::start(events, progress.steps));
-        Ok(Run {
+        let mut run = Run {
             plan,
             folder,
-            trainer,
+            checkpoints,
+            trainer: Trainer::new(decoder, plan.trainer_config()),
             progress,
             log: MetricsLog::resume(&folder.file(METRICS), progress.steps)?,
             events: events.transpose()?,
+        };
+        if let Some(tensors) = tensors {
+            run.restore(tensors, progress.steps)?;
+            if let Some(best) = run.best().filter(|best| best.steps < progress.steps) {
+                // Whether the fit can end is not to be found out in the end.
+                run.checkpoints.read(best.steps)?;
+            }
+            let note = format!("going on after step {}", progress.steps);
+            watch(FitEvent::Note(note));
+        }
+        if let Some(note) = plan.evaluation.note(plan.config.eval_every) {
+            watch(FitEvent::Note(note));
+        }
+        Ok(run)
+    }
+
+    /// Takes over the tensors of the state after so many steps.
+    fn restore(&mut self, tensors: BTreeMap<String, Saved>, steps: u64) -> Result<()> {
+        let restored = self.trainer.restore(tensors);
+        restored.map_err(|tensor| Error::Checkpoint {
+            path: self.folder.file(&checkpoint_name(steps)),
+            problem: format!("tensor `{tensor}` is missing or has another shape"),
+            older: None,
         })
     }
 
@@ -71,7 +93,7 @@ where
         self.trainer.decoder()
     }
 
-    /// All steps that are left.
+    /// All steps that are left; leaves the decoder as the fit ends with it.
     pub(super) fn train(&mut self, watch: &dyn Fn(FitEvent<'_>)) -> Result<()> {
         let plan = self.plan;
         let (batches, worker) = plan.loader.clone().start(
@@ -82,14 +104,21 @@ where
             done: self.progress.steps,
             total: plan.n_steps,
         });
+        if self.progress.steps == 0 && plan.evaluation.is_on() {
+            self.progress.held_out_before = self.measure();
+        }
         let mut clock = Instant::now();
         for batch in batches {
             let batch = batch?;
             let loss = self.step(&batch)?;
             // Waiting for the batch and saving the step before are part of a step's time.
             let seconds = clock.elapsed().as_secs_f64();
+            let held_out = match plan.evaluation.is_due(batch.step + 1) {
+                true => self.measure(),
+                false => HeldOutLosses::default(),
+            };
             clock = Instant::now();
-            let metrics = metrics(&batch, loss, seconds);
+            let metrics = metrics(&batch, loss, held_out, seconds);
             self.log.push(&metrics)?;
             if let Some(events) = &mut self.events {
                 events.push(&metrics)?;
@@ -101,7 +130,8 @@ where
             });
             let steps = self.progress.steps;
             let stop = plan.request.stop.load(Ordering::Relaxed) && steps < plan.n_steps;
-            if stop || steps.is_multiple_of(plan.config.save_every) {
+            let is_best = self.best().is_some_and(|best| best.steps == steps);
+            if stop || is_best || steps.is_multiple_of(plan.config.save_every) {
                 self.save()?;
             }
             if stop {
@@ -117,26 +147,60 @@ where
             std::panic::resume_unwind(panic);
         }
         // The last steps are kept until everything that is made of them is written.
-        self.save()
+        self.save()?;
+        match self.best().filter(|best| best.steps < plan.n_steps) {
+            None => Ok(()),
+            Some(best) => self.restore(self.checkpoints.read(best.steps)?.tensors, best.steps),
+        }
     }
 
     /// A step. One that fails has changed nothing: what came before it is saved.
     fn step(&mut self, batch: &GlobalBatch) -> Result<Option<StepLoss>> {
-        let loss = self.trainer.step(batch);
-        if let Err(Error::NotANumber { .. }) = loss {
-            self.save()?;
+        let (what, step, positions) = match self.trainer.step(batch) {
+            Err(Error::NotANumber {
+                what,
+                step,
+                positions,
+            }) => (what, step, positions),
+            other => return other,
+        };
+        self.save()?;
+        Err(Error::Diverged {
+            what,
+            step,
+            positions,
+            checkpoint: self.folder.file(&checkpoint_name(self.progress.steps)),
+        })
+    }
+
+    /// The losses on held-out rows now.
+    fn measure(&mut self) -> HeldOutLosses {
+        let clock = Instant::now();
+        let losses = self.plan.evaluation.measure(&self.trainer);
+        let seconds = clock.elapsed().as_secs_f64();
+        self.progress.seconds += seconds;
+        self.progress.evaluation_seconds += seconds;
+        losses
+    }
+
+    /// The best step so far, where the fit is to end with that.
+    fn best(&self) -> Option<BestStep> {
+        match self.plan.config.keep {
+            Keep::Last(_) => None,
+            Keep::Best => best_step(self.log.steps()),
         }
-        loss
     }
 
     fn save(&mut self) -> Result<()> {
         // The log first: a checkpoint never knows of a step that the log has lost.
         self.log.sync()?;
         let checkpoint = Checkpoint {
+            run: self.checkpoints.run().to_owned(),
             progress: self.progress,
             tensors: self.trainer.save(),
         };
-        checkpoint.write(&self.folder.file(CHECKPOINT))?;
+        let best = self.best().map(|best| best.steps);
+        self.checkpoints.write(&checkpoint, best)?;
         self.log.to_parquet(&self.folder.file(METRICS_PARQUET))?;
         self.write_chart(&mut Files::new())
     }
@@ -164,6 +228,8 @@ where
             export::adapter(self.folder, plan, decoder)?
         };
         self.write_metrics(&mut files)?;
+        let mut losses = loss_rows(self.log.steps());
+        losses.extend(held_out_rows(progress.held_out_before, self.log.steps()));
         let report = FitReport {
             out: plan.request.out.to_owned(),
             outcome: Outcome::Built,
@@ -176,9 +242,12 @@ where
             no_target: progress.no_target.total(),
             tokens: progress.tokens,
             padding: 1.0 - progress.tokens as f64 / progress.padded_tokens as f64,
-            tokens_per_second: progress.tokens as f64 / progress.seconds.max(f64::MIN_POSITIVE),
+            tokens_per_second: progress.tokens as f64
+                / (progress.seconds - progress.evaluation_seconds).max(f64::MIN_POSITIVE),
             seconds: progress.seconds,
-            losses: loss_rows(self.log.steps()),
+            evaluation_seconds: progress.evaluation_seconds,
+            losses,
+            best: self.best(),
             tried,
             files,
         };
@@ -194,12 +263,19 @@ where
     }
 
     fn write_chart(&self, files: &mut Files) -> Result<()> {
-        let chart = loss_chart(self.log.steps(), &[]);
+        let steps = self.log.steps();
+        let held_out = held_out_points(self.progress.held_out_before, steps);
+        let chart = loss_chart(steps, &held_out);
         self.folder.write(files, LOSS_CHART, chart.as_bytes())
     }
 }
 
-fn metrics(batch: &GlobalBatch, loss: Option<StepLoss>, seconds: f64) -> Metrics {
+fn metrics(
+    batch: &GlobalBatch,
+    loss: Option<StepLoss>,
+    held_out: HeldOutLosses,
+    seconds: f64,
+) -> Metrics {
     Metrics {
         step: batch.step,
         loss: loss.map(|loss| loss.loss),
@@ -211,6 +287,8 @@ fn metrics(batch: &GlobalBatch, loss: Option<StepLoss>, seconds: f64) -> Metrics
         tokens: batch.n_tokens as u64,
         targets: batch.n_targets as u64,
         tokens_per_second: batch.n_tokens as f64 / seconds.max(f64::MIN_POSITIVE),
+        held_out_task_loss: held_out.task.map(f64::from),
+        held_out_diverse_loss: held_out.diverse.map(f64::from),
     }
 }
 
