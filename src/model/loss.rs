@@ -90,6 +90,27 @@ where
     }
 }
 
+/// The negative log-likelihood of every target from `states` `[tokens, hidden]`, in nats, without a gradient.
+pub fn losses<B: Kernels>(
+    decoder: &Decoder<B>,
+    states: &Tensor<B, 2>,
+    targets: &[Target],
+) -> Vec<f32> {
+    let device = states.device();
+    let block = (SCORES_IN_FLIGHT / decoder.scoring_table().n_tokens()).max(1);
+    let losses = targets.chunks(block).flat_map(|targets| {
+        let rows = indices(targets.iter().map(|target| target.row), &device);
+        let tokens = indices(targets.iter().map(|target| target.token), &device);
+        let scores = decoder.logits(states.clone().select(0, rows));
+        let (losses, _) = B::cross_entropy(scores, tokens, 1.0);
+        losses
+            .into_data()
+            .into_vec::<f32>()
+            .expect("a loss is in 32 bits")
+    });
+    losses.collect()
+}
+
 /// Scores with their cap, and the slope of that in 32 bits.
 fn capped<B: Backend>(
     scores: Tensor<B, 2>,

@@ -35,7 +35,7 @@ pub use block::PROJECTIONS;
 pub use decoder::{Decoder, EMBEDDING, HEAD, Sequences};
 pub use gradients::Gradients;
 pub use kernels::{AttentionKind, Branch, Dropout, Kernels};
-pub use loss::{Loss, Target, supervised_loss};
+pub use loss::{Loss, Target, losses, supervised_loss};
 pub use noise::Noise;
 pub use packing::Packing;
 pub use projection::{Adapter, Projection};

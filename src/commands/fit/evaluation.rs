@@ -46,7 +46,7 @@ impl Evaluation {
                 hint: "`delia-build --held-out FILE` sets task rows aside".to_owned(),
             });
         }
-        let n_samples = (plan.n_steps * plan.loader.batch_size)
+        let n_samples = (plan.n_steps * plan.loader.steps.batch_size())
             .min(plan.loader.plan.rows * u64::from(config.epochs));
         let every = config
             .eval_every
