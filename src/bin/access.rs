@@ -2,13 +2,13 @@
 
 use std::env;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::network;
 use delia::error::Error;
 use delia::llm::{Asking, DEFAULT_KEY_ENV, Interrupt};
 use delia::sources::{Access, Token};
-use url::Url;
 
 /// Flags for sources that are not files here.
 #[derive(clap::Args)]
@@ -112,54 +112,11 @@ impl AccessFlags {
     /// # Errors
     /// For a `--hub` that is no address.
     pub(crate) fn access(&self, interrupt: Interrupt, quiet: bool) -> Result<Access, Error> {
-        let usual = Access::default();
-        let of_environment = env::var("HF_ENDPOINT").ok().filter(|hub| !hub.is_empty());
-        let hub = match self.hub.as_ref().or(of_environment.as_ref()) {
-            None => usual.hub,
-            // It stands in the environment of builds that need no hub, too.
-            Some(hub) if self.hub.is_none() => address(hub),
-            Some(hub) => Some(address(hub).ok_or_else(|| no_address(hub))?),
-        };
-        let token = env::var("HF_TOKEN")
-            .ok()
-            .filter(|token| !token.trim().is_empty());
-        let is_no_token = |token| Token::new(token).is_none();
-        if !quiet && token.as_deref().is_some_and(is_no_token) {
-            eprintln!("warning: what `HF_TOKEN` holds is no token, and is not sent");
-        }
         Ok(Access {
-            cache: self.cache.clone().or_else(cache_folder),
-            hub,
-            token: token.as_deref().and_then(Token::new),
-            retries: self.retries.unwrap_or(usual.retries),
+            cache: self.cache.clone().or_else(network::cache_folder),
+            network: network::network(self.hub.as_deref(), self.retries, quiet)?,
             asking: self.asking.asking(interrupt, quiet),
-            stdin: usual.stdin,
+            ..Access::default()
         })
     }
-}
-
-fn address(text: &str) -> Option<Url> {
-    let is_web = |url: &Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
-    Url::parse(text).ok().filter(is_web)
-}
-
-fn no_address(text: &str) -> Error {
-    Error::Setting {
-        key: "hub",
-        problem: format!("`{text}` is no address of a server"),
-        hint: "such as `https://huggingface.co`".to_owned(),
-    }
-}
-
-/// The user's cache folder, by the rules of the XDG base directories: a relative path there is no path.
-fn cache_folder() -> Option<PathBuf> {
-    let folder = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let below = |base: PathBuf| base.join(Path::new("delia"));
-    folder("XDG_CACHE_HOME")
-        .map(below)
-        .or_else(|| folder("HOME").map(|home| below(home.join(".cache"))))
 }

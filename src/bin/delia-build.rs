@@ -5,6 +5,7 @@
 mod access;
 mod build_progress;
 mod engine;
+mod network;
 mod talk;
 
 use std::fmt::Display;

@@ -5,17 +5,16 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, LAST_MODIFIED, RANGE, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    LAST_MODIFIED, RANGE, TRANSFER_ENCODING,
 };
 use reqwest::{Response, StatusCode, Version as HttpVersion};
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::http::{Download, Failure, Requests, broken, content_range, send};
 
-use super::access::Download;
 use super::cache::{Address, Cache, Fetched, Version};
-use super::requests::{Failure, Requests, broken, send};
 
 /// What a try ended with.
 enum Got {
@@ -232,36 +231,9 @@ impl Version {
     }
 }
 
-/// `bytes 5-9/10` → (5, 10); `bytes */10` → (none, 10).
-fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
-    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
-    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
-    let first = match range.split_once('-') {
-        Some((first, _)) => Some(first.trim().parse().ok()?),
-        None => None,
-    };
-    Some((first, total.trim().parse().ok()))
-}
-
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
-
     use super::*;
-
-    #[test]
-    fn a_range_is_read_as_servers_write_it() {
-        let read = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_RANGE, HeaderValue::from_static(text));
-            content_range(&headers)
-        };
-        assert_eq!(read("bytes 5-9/10"), Some((Some(5), Some(10))));
-        assert_eq!(read("bytes 5-9/*"), Some((Some(5), None)));
-        assert_eq!(read("bytes */10"), Some((None, Some(10))));
-        assert_eq!(read("lines 5-9/10"), None);
-        assert_eq!(read("bytes x-9/10"), None);
-    }
 
     #[test]
     fn a_weak_tag_does_not_promise_equal_bytes() {

@@ -7,14 +7,18 @@ use url::Url;
 
 use crate::config::{HubDataset, SourceSpec};
 use crate::error::{Error, Result};
+use crate::http::{Download, Requests};
 
 use super::FileState;
-use super::access::{Access, Download};
+use super::access::Access;
 use super::cache::Cache;
 use super::download::download;
 use super::hub;
 use super::names::stem;
-use super::requests::Requests;
+
+/// What needs no network.
+const OFFLINE: &str =
+    "a recipe that a build wrote needs no network for files that are in the cache";
 
 /// What samples of a language model are called.
 pub(super) const SAMPLED: &str = "llm";
@@ -90,13 +94,17 @@ impl<'a> Elsewhere<'a> {
         }
     }
 
+    fn requests(&self) -> Result<Requests<'_>> {
+        Requests::new(&self.access.network, OFFLINE, self.progress)
+    }
+
     async fn web(&self, url: &Url) -> Result<Arrived> {
         let file_name = file_name(url);
         let host = url.host_str().unwrap_or_default();
         let (path, blake3) = match self.known_file()? {
             Some(found) => found,
             None => {
-                let requests = Requests::new(self.access, self.progress)?;
+                let requests = self.requests()?;
                 download(&requests, &self.cache, url, self.known).await?
             }
         };
@@ -128,7 +136,7 @@ impl<'a> Elsewhere<'a> {
         if is_named && let Some((files, blake3)) = self.known_split()? {
             return Ok(arrived(dataset, files, blake3, None));
         }
-        let requests = Requests::new(self.access, self.progress)?;
+        let requests = self.requests()?;
         let (dataset, urls) = hub::files(&requests, dataset).await?;
         let mut files = Vec::new();
         let mut hashes = Vec::new();

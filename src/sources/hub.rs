@@ -7,8 +7,7 @@ use url::Url;
 
 use crate::config::HubDataset;
 use crate::error::{Error, Result};
-
-use super::requests::{Requests, broken, fetch_error, send};
+use crate::http::{Requests, broken, fetch_error, send};
 
 /// The configuration and the split that are meant where none is named.
 const DEFAULT_CONFIG: &str = "default";
@@ -58,11 +57,15 @@ pub(super) async fn licence(
 }
 
 fn api(requests: &Requests<'_>, dataset: &HubDataset, what: &str) -> Result<Url> {
-    let hub = requests.access.hub.as_ref().ok_or_else(|| Error::Setting {
-        key: "HF_ENDPOINT",
-        problem: "it names no address of a server".to_owned(),
-        hint: "such as `https://huggingface.co`; `--hub` takes precedence".to_owned(),
-    })?;
+    let hub = requests
+        .network
+        .hub
+        .as_ref()
+        .ok_or_else(|| Error::Setting {
+            key: "HF_ENDPOINT",
+            problem: "it names no address of a server".to_owned(),
+            hint: "such as `https://huggingface.co`; `--hub` takes precedence".to_owned(),
+        })?;
     let base = hub.as_str().trim_end_matches('/');
     let HubDataset { owner, name, .. } = dataset;
     let text = format!("{base}/api/datasets/{owner}/{name}{what}");

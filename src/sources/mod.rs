@@ -22,7 +22,6 @@ mod names;
 mod open;
 mod parquet;
 mod parquet_chat;
-mod requests;
 mod resolve;
 mod rows;
 mod shape;
@@ -46,8 +45,8 @@ use open::Format;
 use procedural::Sampler;
 use rows::Rows;
 
-pub use crate::http::Token;
-pub use access::{Access, Download};
+pub use crate::http::{Download, Network, Token};
+pub use access::Access;
 pub use resolve::resolve;
 pub use rows::raw_schema;
 pub use shape::Shape;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::config::{BuildConfig, ColumnMap, SourceEntry, SourceSpec};
 use crate::error::{Error, Result};
+use crate::http::Download;
 use crate::sample::Kind;
 
-use super::access::{Access, Download};
+use super::access::Access;
 use super::columns::Columns;
 use super::elsewhere::{Elsewhere, SAMPLED};
 use super::names::{name_apart, stem};

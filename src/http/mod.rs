@@ -1,10 +1,15 @@
 //! What everything that asks a server needs: a client, what an answer that is none means, how long to wait before asking again.
 
+mod requests;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{ClientBuilder, Response, StatusCode};
+
+pub use requests::{Download, Network};
+pub(crate) use requests::{Failure, Requests, broken, content_range, fetch_error, send};
 
 /// The wait before the first repetition; every further one is twice as long …
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -23,6 +28,9 @@ const MAX_ASKED: Duration = Duration::from_secs(7 * 24 * 3600);
 const MAX_ERROR_BYTES: usize = 4_096;
 /// Characters of a message that are passed on: some servers answer with a page.
 const MAX_SAID_CHARS: usize = 300;
+
+/// The hint for an address that leads nowhere.
+pub(crate) const CHECK_ADDRESS: &str = "check the address for typing errors";
 
 /// A client, but for the timeouts of an answer.
 pub(crate) fn client() -> ClientBuilder {
@@ -57,14 +65,15 @@ impl fmt::Debug for Token {
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) status: StatusCode,
+pub struct Refusal {
+    /// Its status.
+    pub status: StatusCode,
     /// What the server says beside its status.
     said: Option<String>,
     /// What it calls the error.
-    pub(crate) code: Option<String>,
+    pub code: Option<String>,
     /// How long it asks to wait.
-    pub(crate) wait: Option<Duration>,
+    pub wait: Option<Duration>,
 }
 
 impl Refusal {
