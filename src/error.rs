@@ -349,6 +349,13 @@ pub enum Error {
         problem: String,
     },
 
+    /// A shard that a fit read before there was a manifest, and whose bytes were others than those of the build.
+    #[error("shard `{}` is another than the one this fit was trained on", path.display())]
+    ShardReplaced {
+        /// The shard.
+        path: PathBuf,
+    },
+
     /// A Parquet file that could not be read or encoded.
     #[error("could not encode or decode `{}`", path.display())]
     Parquet {
@@ -628,7 +635,7 @@ impl Error {
             }
             Error::FolderBusy { .. } => "wait for it, or choose another folder with `--out`".to_owned(),
             Error::NoManifest { .. } => {
-                "`delia-build --out DIR` makes one; an interrupted build goes on when its command is repeated".to_owned()
+                "`delia-build --out DIR` makes one; an interrupted build goes on when its command is repeated, and `delia-fit --follow` begins while it is at work".to_owned()
             }
             Error::ModelFile { .. } => {
                 "a model folder holds `config.json`, `tokenizer.json` and `*.safetensors`, as Hugging Face saves them".to_owned()
@@ -670,6 +677,9 @@ impl Error {
             }
             Error::FolderOtherFit { .. } => {
                 "choose another folder with `--out`, or start over with `--fresh`".to_owned()
+            }
+            Error::ShardReplaced { .. } => {
+                "the fit is not finished; `--fresh` starts it over with the shards as they are".to_owned()
             }
             Error::FitDamaged { .. } => "put the file back, or start the fit over with `--fresh`".to_owned(),
             Error::Interrupted { .. } => "repeating the command goes on where it stopped".to_owned(),

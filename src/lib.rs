@@ -9,8 +9,8 @@
 //!   tables ─ queries      10 normalize → 20, 30 dedupe → 40 decontaminate → 45 hold out → 50 diversify → 60 reword
 //!      │                  → 70 interleave → 75 shards (DataFusion plans and runs queries/*.sql)
 //!      ▼
-//!   shards                00000.parquet …, plan and manifest beside them
-//!      │ loader           read in order, tokenised ahead, put into micro-batches
+//!   shards                00000.parquet …, plan and manifest beside them, in a folder or behind an address
+//!      │ loader           read in order as they come, tokenised ahead, put into micro-batches
 //!      ▼
 //!   model ─ lora          a frozen decoder with adapters beside its matrices (burn computes)
 //!      │ trainer          micro-batches → summed gradient → clipped → AdamW
@@ -35,7 +35,7 @@ pub mod base_model;
 
 pub mod tokenizer;
 
-#[cfg(feature = "build")]
+#[cfg(any(feature = "build", feature = "fit"))]
 pub mod http;
 
 #[cfg(feature = "build")]

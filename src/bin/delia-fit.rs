@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "a binary talks to its user")]
 
 mod fit_progress;
+mod network;
 mod talk;
 
 use std::fmt::Display;
@@ -13,9 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
+use bytesize::ByteSize;
 use clap::Parser;
 use delia::commands::fit::{self, FitRequest};
-use delia::config::{DeviceChoice, FitConfig, FitTable, Recipe};
+use delia::config::{DeviceChoice, FitConfig, FitTable, Recipe, ShardsAt};
+use delia::error::Error;
+use delia::shards::remote::{DEFAULT_CACHE_BYTES, Downloads};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -32,9 +36,19 @@ const INTERRUPTED: i32 = 130;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Folder of a finished build
-    #[arg(required_unless_present = "completions")]
+    /// A build: its folder, or the address of one, `https://…` or `http://…`
+    ///
+    /// Behind an address, each shard is fetched when its turn comes, a few ahead of the training, and compared with the
+    /// manifest before it is used.
+    #[arg(required_unless_present = "completions", value_name = "DIR|URL")]
     shards: Option<PathBuf>,
+
+    /// Begin while the build is still writing into the folder, and take its shards as they come
+    ///
+    /// The fit waits for each shard, and is finished when the manifest says that the shards were those of the build. Its
+    /// adapter is the one that a fit of the finished build would have made.
+    #[arg(long, conflicts_with = "plan")]
+    follow: bool,
 
     #[command(flatten)]
     fit: FitTable,
@@ -72,7 +86,41 @@ struct Arguments {
     json: bool,
 
     #[command(flatten)]
+    elsewhere: Elsewhere,
+
+    #[command(flatten)]
     general: talk::General,
+}
+
+/// Flags for shards behind an address.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Shards elsewhere")]
+struct Elsewhere {
+    /// Folder for shards that are fetched [default: the user's cache folder]
+    ///
+    /// The default is `$XDG_CACHE_HOME/delia`, or `~/.cache/delia`. It may be removed at any time.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+
+    /// Shards that stay there take at most this; the least recently used go first [default: 8GB]
+    #[arg(long, value_name = "SIZE")]
+    cache_limit: Option<ByteSize>,
+
+    /// How often a request that brings nothing new is repeated [default: 4]
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
+}
+
+impl Elsewhere {
+    fn downloads(&self, quiet: bool) -> Result<Downloads, Error> {
+        Ok(Downloads {
+            cache: self.cache.clone().or_else(network::cache_folder),
+            cache_bytes: self
+                .cache_limit
+                .map_or(DEFAULT_CACHE_BYTES, |limit| limit.0),
+            network: network::network(None, self.retries, quiet)?,
+        })
+    }
 }
 
 fn main() -> ExitCode {
@@ -93,8 +141,15 @@ fn fit(arguments: Arguments) -> anyhow::Result<()> {
     let table = recipe.and_then(|recipe| recipe.fit).unwrap_or_default();
     let config = FitConfig::from_table(table.overridden_by(arguments.fit))?;
     let shards = arguments.shards.expect("clap requires it");
+    let shards = ShardsAt::parse(&shards, arguments.follow)?;
+    // Only where they are asked for, so that no other fit is told about tokens.
+    let downloads = match &shards {
+        ShardsAt::Web(_) => arguments.elsewhere.downloads(arguments.general.quiet)?,
+        _ => Downloads::default(),
+    };
     let request = FitRequest {
         shards: &shards,
+        downloads: &downloads,
         out: &arguments.out,
         device: arguments.device,
         fresh: arguments.fresh,

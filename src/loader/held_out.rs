@@ -1,16 +1,17 @@
 //! The held-out rows of a build, laid out and cut into micro-batches as those that are trained on.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 
 use crate::config::TooLong;
 use crate::error::Result;
 use crate::sample::Kind;
-use crate::shards::{FileEntry, held_out};
+use crate::shards::{OpenShard, held_out};
 use crate::tokenizer::ChatTokenizer;
 
 use super::{Fate, LoaderConfig, MicroBatch, example, micro_batches};
+
+/// The file of the rows of a kind, where there is one.
+pub type HeldOutFiles<'a> = dyn Fn(Kind) -> Result<Option<OpenShard>> + 'a;
 
 /// What a held-out loss is measured on; it stays in memory.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +36,7 @@ pub struct HeldOutRows {
 }
 
 impl HeldOut {
-    /// Reads the first `n_rows` rows of each kind; `files` is the manifest's list of files. A row that is too long is cut with
+    /// Reads the first `n_rows` rows of each kind, of which `files` gives the file. A row that is too long is cut with
     /// [`TooLong::Truncate`] and left out otherwise: nothing is trained on it.
     ///
     /// # Errors
@@ -43,7 +44,7 @@ impl HeldOut {
     pub fn read(
         config: &LoaderConfig,
         tokenizer: &ChatTokenizer,
-        files: &BTreeMap<String, FileEntry>,
+        files: &HeldOutFiles<'_>,
         n_rows: u64,
     ) -> Result<HeldOut> {
         let mut config = config.clone();
@@ -67,11 +68,14 @@ impl HeldOutRows {
     fn read(
         config: &LoaderConfig,
         tokenizer: &ChatTokenizer,
-        files: &BTreeMap<String, FileEntry>,
+        files: &HeldOutFiles<'_>,
         kind: Kind,
         n_rows: u64,
     ) -> Result<HeldOutRows> {
-        let (samples, n_in_build) = held_out(&config.folder, files, kind, n_rows)?;
+        let (samples, n_in_build) = match files(kind)? {
+            Some(file) => held_out(file, kind, n_rows)?,
+            None => (Vec::new(), 0),
+        };
         let fates = samples
             .par_iter()
             .map(|sample| config.fate(example(tokenizer, sample)?))

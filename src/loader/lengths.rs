@@ -4,16 +4,15 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::shards::StreamReader;
 use crate::tokenizer::ChatTokenizer;
 
 use super::{Fate, LoaderConfig, example};
 
 /// Places of the stream that are looked at: one alone would be a single stage of a staged stream.
-const N_PLACES: u64 = 4;
+pub const N_PLACES: u64 = 4;
 
-/// Rows looked at in each.
-const ROWS_PER_PLACE: u64 = 128;
+/// Rows looked at in all of them.
+const N_ROWS: u64 = 512;
 
 /// Lengths of some samples of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -33,19 +32,18 @@ pub struct Lengths {
 }
 
 impl LoaderConfig {
-    /// Tokenises some hundred rows, spread over the stream.
+    /// Tokenises some hundred rows, spread over so many places of the stream; one is its beginning.
     ///
     /// # Errors
     /// What reading the shards meets.
-    pub fn lengths(&self, tokenizer: &ChatTokenizer) -> Result<Lengths> {
+    pub fn lengths(&self, tokenizer: &ChatTokenizer, n_places: u64) -> Result<Lengths> {
         let mut lengths = Lengths::default();
         let n_rows = self.plan.rows;
         let mut seen = 0;
-        for place in 0..N_PLACES {
-            let start = (n_rows * place / N_PLACES).max(seen);
-            seen = (start + ROWS_PER_PLACE).min(n_rows);
-            let samples = StreamReader::new(&self.folder, &self.plan, start..seen);
-            let samples = samples.collect::<Result<Vec<_>>>()?;
+        for place in 0..n_places {
+            let start = (n_rows * place / n_places).max(seen);
+            seen = (start + N_ROWS / n_places).min(n_rows);
+            let samples = self.reader(start..seen).collect::<Result<Vec<_>>>()?;
             let fates = samples
                 .into_par_iter()
                 .map(|sample| self.fate(example(tokenizer, &sample)?));

@@ -6,7 +6,6 @@ mod micro;
 mod steps;
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -16,11 +15,11 @@ use rayon::prelude::*;
 use crate::config::{LossOn, TooLong};
 use crate::error::{Error, Result};
 use crate::sample::Kind;
-use crate::shards::{Plan, StreamReader, StreamSample};
+use crate::shards::{Plan, StreamReader, StreamSample, Supply};
 use crate::tokenizer::ChatTokenizer;
 
-pub use held_out::{HeldOut, HeldOutRows};
-pub use lengths::Lengths;
+pub use held_out::{HeldOut, HeldOutFiles, HeldOutRows};
+pub use lengths::{Lengths, N_PLACES};
 pub use micro::{ByKind, Example, GlobalBatch, MicroBatch, MicroShape, micro_batches};
 pub use steps::Steps;
 
@@ -36,9 +35,9 @@ const LEFT_OUT_TASK_SHARE: f64 = 0.1;
 /// What a step is made of.
 #[derive(Clone, Debug)]
 pub struct LoaderConfig {
-    /// The build.
-    pub folder: PathBuf,
-    /// Its plan.
+    /// Where the shards come from.
+    pub supply: Arc<dyn Supply>,
+    /// The plan of their build.
     pub plan: Plan,
     /// Which samples a step is formed from, before any is left out.
     pub steps: Steps,
@@ -53,6 +52,11 @@ pub struct LoaderConfig {
 }
 
 impl LoaderConfig {
+    /// The samples at these positions.
+    fn reader(&self, positions: Range<u64>) -> StreamReader {
+        StreamReader::of(Arc::clone(&self.supply), &self.plan, positions)
+    }
+
     /// Tokenises ahead, in the order of the steps, on a thread of its own.
     pub fn start(
         self,
@@ -73,13 +77,13 @@ impl LoaderConfig {
     }
 
     /// Refuses, before the first step, a fit that would leave out more than a tenth of the task; with [`TooLong::Error`],
-    /// one that would meet a sample that is too long. Reads the stream.
+    /// one that would meet a sample that is too long. Reads the stream, so all of it has to be there.
     ///
     /// # Errors
     /// [`Error::TooLong`], and what reading the shards meets.
     pub fn check(&self, tokenizer: &ChatTokenizer) -> Result<()> {
         let (mut n_tasks, mut too_long, mut no_target) = (0, 0, 0);
-        let mut samples = StreamReader::new(&self.folder, &self.plan, 0..self.plan.rows);
+        let mut samples = self.reader(0..self.plan.rows);
         // Behind the last task sample only an error may still be found.
         while n_tasks < self.plan.task_rows || self.too_long == TooLong::Error {
             let block = samples.by_ref().take(ROWS_PER_CHECK);
@@ -99,6 +103,17 @@ impl LoaderConfig {
                 no_target += u64::from(matches!(fate, Fate::NoTarget));
             }
         }
+        self.check_left_out(too_long, no_target)
+    }
+
+    /// Refuses a fit that leaves out more than a tenth of the task, of which so many samples of a pass were left out. Where
+    /// the stream is still coming, this is asked step by step: it refuses what [`LoaderConfig::check`] would have refused,
+    /// and nothing else, but only once too many were met.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`].
+    pub fn check_left_out(&self, too_long: u64, no_target: u64) -> Result<()> {
+        let n_tasks = self.plan.task_rows;
         if (too_long + no_target) as f64 <= LEFT_OUT_TASK_SHARE * n_tasks as f64 {
             return Ok(());
         }
@@ -179,10 +194,9 @@ impl Batches {
         if positions.start == 0 {
             self.reader = None;
         }
-        let reader = self.reader.get_or_insert_with(|| {
-            let rest = positions.start..self.config.plan.rows;
-            StreamReader::new(&self.config.folder, &self.config.plan, rest)
-        });
+        let reader = self
+            .reader
+            .get_or_insert_with(|| self.config.reader(positions.start..self.config.plan.rows));
         let n_rows = (positions.end - positions.start) as usize;
         let samples = reader.take(n_rows).collect::<Result<Vec<_>>>()?;
         let tokenizer = &*self.tokenizer;

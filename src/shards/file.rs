@@ -1,7 +1,7 @@
 //! One Parquet file, written so that its bytes depend on its rows alone and that half a file never stands in its place.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,6 +66,28 @@ impl FileEntry {
             bytes: bytes.len() as u64,
             blake3: blake3::hash(bytes).to_hex().to_string(),
         }
+    }
+
+    /// The entry of a file as it is, read through `file`, which stands at its beginning again afterwards.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_file(mut file: &File) -> io::Result<FileEntry> {
+        file.rewind()?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file)?;
+        file.rewind()?;
+        Ok(FileEntry {
+            first_position: None,
+            rows: None,
+            bytes: hasher.count(),
+            blake3: hasher.finalize().to_hex().to_string(),
+        })
+    }
+
+    /// Whether two entries are of the same bytes.
+    pub fn is_same(&self, other: &FileEntry) -> bool {
+        (self.bytes, &self.blake3) == (other.bytes, &other.blake3)
     }
 
     /// Compares the file at `path` with this entry.

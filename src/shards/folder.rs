@@ -3,6 +3,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -13,6 +15,11 @@ use super::manifest::{MANIFEST, Manifest, PLAN, Plan, RECIPE, shard_name};
 const STAGES: &str = ".stages";
 /// How the folders begin that the engine makes there for what does not fit in memory.
 const SCRATCH: &str = "datafusion-";
+
+/// How often a folder that is held is tried again, and how long it is waited for in between: whoever only looks whether it is
+/// held, as [`is_held`] does, holds it for a moment.
+const LOCK_TRIES: u32 = 4;
+const BETWEEN_LOCK_TRIES: Duration = Duration::from_millis(25);
 
 /// Folders of a build besides the shards.
 const FOLDERS: [&str; 2] = ["dropped", "held_out"];
@@ -52,13 +59,23 @@ pub fn lock_folder(path: &Path) -> Result<File> {
     fs::create_dir_all(path).map_err(Error::write(path))?;
     // The lock is on the folder itself: a lock file would have to be removed, and whoever opened it before would hold nothing.
     let lock = File::open(path).map_err(Error::read(path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Error::FolderBusy {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(Error::write(path)(source)),
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_LOCK_TRIES),
+            Err(TryLockError::Error(source)) => return Err(Error::write(path)(source)),
+        }
     }
+    Err(Error::FolderBusy {
+        path: path.to_owned(),
+    })
+}
+
+/// Whether a process holds the folder; one that is not there is held by none.
+pub fn is_held(path: &Path) -> bool {
+    // Shared, so that those who look do not see each other.
+    File::open(path)
+        .is_ok_and(|folder| matches!(folder.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// An output folder held by this process: no second build can enter it until this value is dropped.

@@ -1,9 +1,5 @@
 //! The rows of a build that are measured on, read back.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::Path;
-
 use arrow::array::AsArray;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -11,34 +7,25 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::error::{Cause, Error, Result};
 use crate::sample::Kind;
 
-use super::file::FileEntry;
 use super::reader::StreamSample;
+use super::supply::OpenShard;
 
 /// Columns a measurement needs.
 const COLUMNS: [&str; 3] = ["instruction", "input", "output"];
 
-/// The first `n_rows` held-out rows of a kind, each with its number in the file as position, and how many there are in all;
-/// `files` is the manifest's list of files.
+/// The first `n_rows` rows of a file of held-out rows, each with its number in it as position, and how many there are in all.
 ///
 /// # Errors
-/// [`Error::Damaged`] where the file is not as the build wrote it, [`Error::Parquet`] where it cannot be read.
+/// [`Error::Damaged`] where a column is missing, [`Error::Parquet`] where it cannot be read.
 pub fn held_out(
-    folder: &Path,
-    files: &BTreeMap<String, FileEntry>,
+    OpenShard { path, file }: OpenShard,
     kind: Kind,
     n_rows: u64,
 ) -> Result<(Vec<StreamSample>, u64)> {
-    let name = format!("held_out/{}.parquet", kind.name());
-    let Some(entry) = files.get(&name) else {
-        return Ok((Vec::new(), 0));
-    };
-    let path = folder.join(name);
-    entry.verify(&path)?;
     let parquet = |source: Cause| Error::Parquet {
         path: path.clone(),
         source,
     };
-    let file = File::open(&path).map_err(Error::read(&path))?;
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| parquet(error.into()))?;
     let n_in_file = builder.metadata().file_metadata().num_rows().unsigned_abs();

@@ -98,6 +98,34 @@ impl Plan {
     pub(super) fn read(folder: &Path) -> Result<Option<Plan>> {
         read_json(&folder.join(PLAN))
     }
+
+    /// The plan in the text of `path`.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] where it cannot be parsed, [`Error::Damaged`] where it contradicts itself.
+    pub(super) fn parse(path: &Path, text: &[u8]) -> Result<Plan> {
+        let plan: Plan = parse(path, text)?;
+        plan.check(path)?;
+        Ok(plan)
+    }
+
+    /// Nothing is divided by 0, and no shard is looked for that nobody wrote.
+    fn check(&self, path: &Path) -> Result<()> {
+        let problem = if self.format != FORMAT {
+            format!("its layout is {}, this version reads {FORMAT}", self.format)
+        } else if self.rows_per_shard == 0
+            || self.shards != self.rows.div_ceil(self.rows_per_shard)
+            || self.task_rows > self.rows
+        {
+            "the numbers of its plan contradict each other".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Error::Damaged {
+            path: path.to_owned(),
+            problem,
+        })
+    }
 }
 
 /// What was written.
@@ -313,6 +341,7 @@ impl Manifest {
             });
         }
         let manifest = Manifest::read(folder)?;
+        manifest.plan.check(&folder.join(MANIFEST))?;
         for (name, entry) in &manifest.files {
             entry.verify_size(&folder.join(name))?;
         }
@@ -324,10 +353,40 @@ impl Manifest {
         read_json(&folder.join(MANIFEST))
     }
 
+    /// The manifest in the text of `path`.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] where it cannot be parsed, [`Error::Damaged`] where it contradicts itself.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Manifest> {
+        let manifest: Manifest = parse(path, text)?;
+        manifest.plan.check(path)?;
+        Ok(manifest)
+    }
+
+    /// What it says of a shard.
+    pub fn shard(&self, shard_idx: u64) -> Option<&FileEntry> {
+        self.files.get(&shard_name(shard_idx))
+    }
+
+    /// Which build it is; see [`build_id`].
+    pub fn build_id(&self) -> Option<String> {
+        let (recipe, plan) = (self.files.get(RECIPE)?, self.files.get(PLAN)?);
+        Some(build_id(&recipe.blake3, &plan.blake3))
+    }
+
     /// The layout version this crate writes.
     pub fn format() -> u32 {
         FORMAT
     }
+}
+
+/// Which build it is, known before its manifest is written: a hash over those of the recipe, which names seed and sources,
+/// and of the plan. The same recipe gives the same shards.
+pub fn build_id(recipe_blake3: &str, plan_blake3: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(recipe_blake3.as_bytes());
+    hasher.update(plan_blake3.as_bytes());
+    hasher.finalize().to_hex().to_string()
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
@@ -335,10 +394,12 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(Error::read(path))?,
     };
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|source| Error::Manifest {
-            path: path.to_owned(),
-            source,
-        })
+    parse(path, &text).map(Some)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T> {
+    serde_json::from_slice(text).map_err(|source| Error::Manifest {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -1,4 +1,5 @@
-//! Parquet shards on disk and what stands beside them. No SQL, no tensors.
+//! Parquet shards and what stands beside them: in a folder, in one that is still being written, or behind an address. No
+//! SQL, no tensors.
 //!
 //! ```text
 //! shards/
@@ -11,17 +12,25 @@
 
 mod file;
 mod folder;
+mod follow;
 mod held_out;
+mod ledger;
 mod manifest;
 mod reader;
+#[cfg(feature = "fit")]
+pub mod remote;
+mod supply;
 mod writer;
 
 pub use file::{FileEntry, FileWriter, Use, replace};
-pub use folder::{OutFolder, State, lock_folder};
+pub use folder::{OutFolder, State, is_held, lock_folder};
+pub use follow::{Followed, Found, find};
 pub use held_out::held_out;
+pub use ledger::Ledger;
 pub use manifest::{
     MANIFEST, Manifest, MixRows, PLAN, Plan, RECIPE, RatioRows, RatioTokens, Rewording, SourceRows,
-    Spread, StageEntry, Versions, shard_name,
+    Spread, StageEntry, Versions, build_id, shard_name,
 };
 pub use reader::{StreamReader, StreamSample};
+pub use supply::{OpenShard, ShardFolder, Supply};
 pub use writer::ShardWriter;

@@ -1,9 +1,9 @@
 //! The stream read back, from any position on.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
@@ -13,7 +13,8 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use crate::error::{Error, Result};
 use crate::sample::{Kind, Prompt};
 
-use super::manifest::{Plan, shard_name};
+use super::manifest::Plan;
+use super::supply::{ShardFolder, Supply};
 
 /// Columns a fit needs.
 const COLUMNS: [&str; 5] = ["position", "kind", "instruction", "input", "output"];
@@ -49,7 +50,7 @@ impl StreamSample {
 /// Samples in order; holds a few rows at a time, however long the stream is.
 #[derive(Debug)]
 pub struct StreamReader {
-    folder: PathBuf,
+    supply: Arc<dyn Supply>,
     rows_per_shard: u64,
     next: u64,
     end: u64,
@@ -62,8 +63,14 @@ pub struct StreamReader {
 impl StreamReader {
     /// Reads the positions `range` of the build in `folder`; what lies before is skipped by whole shards and row groups.
     pub fn new(folder: &Path, plan: &Plan, range: Range<u64>) -> StreamReader {
+        let supply = Arc::new(ShardFolder::new(folder));
+        StreamReader::of(supply, plan, range)
+    }
+
+    /// The same of shards that come from elsewhere, or are still to come.
+    pub fn of(supply: Arc<dyn Supply>, plan: &Plan, range: Range<u64>) -> StreamReader {
         StreamReader {
-            folder: folder.to_owned(),
+            supply,
             rows_per_shard: plan.rows_per_shard,
             next: range.start,
             end: range.end.min(plan.rows),
@@ -100,11 +107,9 @@ impl StreamReader {
     }
 
     fn open_shard(&self) -> Result<(PathBuf, ParquetRecordBatchReader)> {
-        let path = self
-            .folder
-            .join(shard_name(self.next / self.rows_per_shard));
-        let file = File::open(&path).map_err(Error::read(&path))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+        let shard = self.supply.open(self.next / self.rows_per_shard)?;
+        let path = shard.path;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(shard.file)
             .map_err(|source| parquet(&path, source))?;
         let mut to_skip = self.next % self.rows_per_shard;
         let mut first_group = 0;

@@ -74,6 +74,8 @@ mod server;
 mod sources;
 /// `delia-sql`.
 mod sql;
+/// Shards that come while they are trained on: from a server, and from a build that is still writing.
+mod streaming;
 /// Chat templates: beside transformers, and those that are wrong or mean harm.
 mod templates;
 /// What a training may change, and what not.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use delia::checkpoint::Checkpoint;
 use delia::commands::fit::{self, FitEvent, FitRequest};
-use delia::config::{DeviceChoice, FitConfig};
+use delia::config::{DeviceChoice, FitConfig, ShardsAt};
 use delia::error::{Error, Result};
 use delia::report::FitReport;
+use delia::shards::remote::Downloads;
 
 use crate::delia::Scratch;
 use crate::fit::{command, fit as delia_fit, with_shards};
@@ -27,7 +28,8 @@ pub(crate) fn watched(
     let config = FitConfig::from_table(toml::from_str(table).expect("TOML")).expect("settings");
     let stop = AtomicBool::new(false);
     let request = FitRequest {
-        shards: &scratch.path().join("shards"),
+        shards: &ShardsAt::Folder(scratch.path().join("shards")),
+        downloads: &Downloads::default(),
         out: &scratch.path().join(out),
         device: DeviceChoice::Cpu,
         fresh: false,

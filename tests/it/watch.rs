@@ -5,10 +5,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use delia::commands::fit::{self, FitEvent, FitRequest};
-use delia::config::{DeviceChoice, FitConfig};
+use delia::config::{DeviceChoice, FitConfig, ShardsAt};
 use delia::error::Error;
 use delia::report::Metrics;
 use delia::report::tensorboard::Event;
+use delia::shards::remote::Downloads;
 use prost::Message as _;
 use serde_json::Value;
 
@@ -23,7 +24,8 @@ fn until(scratch: &Scratch, n_steps: u64) {
     let config = FitConfig::from_table(toml::from_str(TABLE).expect("TOML")).expect("settings");
     let stop = AtomicBool::new(false);
     let request = FitRequest {
-        shards: &scratch.path().join("shards"),
+        shards: &ShardsAt::Folder(scratch.path().join("shards")),
+        downloads: &Downloads::default(),
         out: &scratch.path().join("adapter"),
         device: DeviceChoice::Cpu,
         fresh: false,

@@ -30,7 +30,7 @@ impl Evaluation {
         let held_out = HeldOut::read(
             &plan.loader,
             &plan.tokenizer,
-            &plan.build_files,
+            &|kind| plan.stream.held_out(kind, plan.request),
             config.eval_rows,
         )?;
         if config.keep == Keep::Best && held_out.task.n_rows == 0 {
@@ -39,6 +39,9 @@ impl Evaluation {
                 problem: format!(
                     "`best` is told by the held-out task loss, and {}",
                     match held_out.task.n_left_out {
+                        0 if plan.stream.is_followed() => {
+                            "those of a build that is followed are not read".to_owned()
+                        }
                         0 => "the build holds out no task row".to_owned(),
                         n => format!("of {n} held-out task rows none can be used"),
                     }
@@ -87,8 +90,13 @@ impl Evaluation {
     }
 
     /// What the user should know of it, if anything.
-    pub(super) fn note(&self, asked: EvalEvery) -> Option<String> {
+    pub(super) fn note(&self, plan: &Plan<'_>) -> Option<String> {
+        let asked = plan.config.eval_every;
         let Some(every) = self.every else {
+            if plan.stream.is_followed() && asked != EvalEvery::Off {
+                let note = "no held-out loss is measured while a build is followed";
+                return Some(note.to_owned());
+            }
             let is_asked = matches!(asked, EvalEvery::Steps(_));
             return is_asked
                 .then(|| "the build holds out no row: no held-out loss is measured".to_owned());

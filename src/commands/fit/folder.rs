@@ -20,6 +20,8 @@ pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const METRICS_PARQUET: &str = "metrics.parquet";
 /// The losses over the steps, drawn at every checkpoint and in the end.
 pub(super) const LOSS_CHART: &str = "loss.svg";
+/// The shards that an unfinished fit has read before they had a manifest.
+pub(super) const LEDGER: &str = ".shards.jsonl";
 /// How the names of the files begin and end that hold a state of an unfinished fit, with its number of steps in between.
 const CHECKPOINT: (&str, &str) = (".checkpoint-", ".safetensors");
 /// The weights of a whole model.
@@ -29,10 +31,12 @@ pub(super) const BASE_FOLDER: &str = "base_model";
 /// The summary, written last: a fit with one is complete.
 pub(super) const REPORT: &str = "report.json";
 
-/// The key of the shards' folder in `run.toml`.
+/// The key of the shards' folder or address in `run.toml`.
 pub(super) const SHARDS: &str = "shards";
-/// The key of the hash of the shards' manifest.
+/// The key of the hash of the shards' manifest; a build that is followed has none yet.
 pub(super) const HASH_OF_SHARDS: &str = "manifest";
+/// The key of what tells builds apart before there is a manifest: see [`build_id`](crate::shards::build_id).
+pub(super) const BUILD: &str = "build";
 /// The key of the hash over the model's configuration, tokenizer and weights.
 pub(super) const HASH_OF_MODEL: &str = "base-model";
 
@@ -42,9 +46,10 @@ pub(super) const HASH_OF_ADAPTER: &str = "base-adapter";
 pub(super) const HASH_OF_TEMPLATE: &str = "chat-template";
 
 /// Settings that say where something lies, each with the hash that says what it is.
-const PLACES: [(&str, &str); 5] = [
+const PLACES: [(&str, &str); 6] = [
     ("adapter", HASH_OF_ADAPTER),
     (SHARDS, HASH_OF_SHARDS),
+    (SHARDS, BUILD),
     ("model", HASH_OF_MODEL),
     ("init-model", HASH_OF_MODEL),
     ("template", HASH_OF_TEMPLATE),
@@ -62,8 +67,9 @@ const HASHED: [(&str, &str); 4] = [
 pub(super) type Files = BTreeMap<String, FileEntry>;
 
 /// Everything a fit may write besides the tokenizer's files.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     RUN,
+    LEDGER,
     METRICS,
     METRICS_PARQUET,
     LOSS_CHART,
@@ -135,6 +141,11 @@ impl FitFolder {
         Ok(is_finished)
     }
 
+    /// Puts `run` in the place of `run.toml`: it says the same, and by now the manifest's hash too.
+    pub(super) fn note_manifest(&self, run: &str) -> Result<()> {
+        replace(&self.file(RUN), run.as_bytes()).map(drop)
+    }
+
     /// The report of the finished fit, every file compared with what was written; `out` is what the folder is called now.
     pub(super) fn report(&self, out: &Path) -> Result<FitReport> {
         let path = self.file(REPORT);
@@ -161,6 +172,7 @@ impl FitFolder {
     pub(super) fn finish(&self, report: &FitReport) -> Result<()> {
         let text = serde_json::to_string_pretty(report).expect("texts and numbers");
         replace(&self.file(REPORT), text.as_bytes())?;
+        self.remove(LEDGER)?;
         self.remove_checkpoints_but(&[])
     }
 
@@ -266,20 +278,20 @@ fn checkpoint_steps(name: &str) -> Option<u64> {
 
 /// The first setting in which two `run.toml` differ. Where something lies does not count where its hash says what it is.
 pub(super) fn difference(there: &str, asked: &str) -> Option<String> {
-    let table = |text: &str| text.parse::<toml::Table>().unwrap_or_default();
-    let (there, asked) = (table(there), table(asked));
-    let values = |table: &toml::Table| -> BTreeMap<String, toml::Value> {
-        let sections = table.values().filter_map(toml::Value::as_table);
-        sections
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect()
+    let (mut there, mut asked) = (values(there), values(asked));
+    // Two manifests say all about two builds; while one is missing, what is known before it has to do.
+    let both = [&there, &asked].map(|values| values.contains_key(HASH_OF_SHARDS));
+    let unused = match both {
+        [true, true] => BUILD,
+        _ => HASH_OF_SHARDS,
     };
-    let (there, asked) = (values(&there), values(&asked));
+    for values in [&mut there, &mut asked] {
+        values.remove(unused);
+    }
     let is_same = |key: &str| there.get(key) == asked.get(key);
     let is_elsewhere = |key: &str| {
-        let place = PLACES.iter().find(|(place, _)| *place == key);
-        place.is_some_and(|(_, hash)| is_same(hash))
+        let mut hashes = PLACES.iter().filter(|(place, _)| *place == key);
+        hashes.any(|(_, hash)| there.contains_key(*hash) && is_same(hash))
     };
     let show =
         |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), ToString::to_string);
@@ -294,4 +306,14 @@ pub(super) fn difference(there: &str, asked: &str) -> Option<String> {
     }
     let (before, now) = (show(there.get(key)), show(asked.get(key)));
     Some(format!("`{key}` was {before}, now it is {now}"))
+}
+
+/// The settings in a `run.toml`, whatever their table.
+fn values(text: &str) -> BTreeMap<String, toml::Value> {
+    let table = text.parse::<toml::Table>().unwrap_or_default();
+    let sections = table.into_iter().filter_map(|(_, section)| match section {
+        toml::Value::Table(section) => Some(section),
+        _ => None,
+    });
+    sections.flatten().collect()
 }

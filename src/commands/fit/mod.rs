@@ -11,8 +11,8 @@ mod export;
 mod folder;
 mod plan;
 mod run;
+mod stream;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +24,7 @@ use burn_flex::{Flex, FlexDevice};
 use serde_json::{Map, Value};
 
 use crate::base_model::BaseModel;
-use crate::config::FitConfig;
+use crate::config::{FitConfig, ShardsAt};
 use crate::device::{self, Chosen, Device};
 use crate::error::{Error, Result};
 use crate::generate::generate;
@@ -34,13 +34,16 @@ use crate::model::config::{CONFIG_FILE, DecoderConfig};
 use crate::model::{Decoder, Kernels, Weights};
 use crate::report::{FitPlan, FitReport, Metrics, Tried};
 use crate::sample::Prompt;
-use crate::shards::{FileEntry, MANIFEST, Manifest};
+use crate::shards::remote::Downloads;
 use crate::tokenizer::ChatTokenizer;
 use crate::trainer::{Schedule, Schedules, TrainerConfig};
 
 use evaluation::Evaluation;
-use folder::{FitFolder, HASH_OF_ADAPTER, HASH_OF_MODEL, HASH_OF_SHARDS, HASH_OF_TEMPLATE, SHARDS};
+use folder::{
+    BUILD, FitFolder, HASH_OF_ADAPTER, HASH_OF_MODEL, HASH_OF_SHARDS, HASH_OF_TEMPLATE, SHARDS,
+};
 use run::Run;
+use stream::Stream;
 
 /// Tokens computed at a time on the CPU: more only cost memory and cache.
 const CPU_MICRO_TOKENS: usize = 1_024;
@@ -54,8 +57,10 @@ const TRY_TOKENS: usize = 200;
 /// What a fit is asked to do beyond its configuration.
 #[derive(Clone, Debug)]
 pub struct FitRequest<'a> {
-    /// The finished build.
-    pub shards: &'a Path,
+    /// The build.
+    pub shards: &'a ShardsAt,
+    /// How it is fetched, where it is behind an address.
+    pub downloads: &'a Downloads,
     /// Where the adapter goes.
     pub out: &'a Path,
     /// Where to compute.
@@ -104,26 +109,26 @@ struct Plan<'a> {
     /// The adapter they start from.
     adapter: Option<BaseModel>,
     tokenizer: Arc<ChatTokenizer>,
+    stream: Stream,
     loader: LoaderConfig,
     n_steps: u64,
     device: Chosen,
-    /// The files of the build.
-    build_files: BTreeMap<String, FileEntry>,
     evaluation: Evaluation,
 }
 
-/// Fits an adapter, or with `full` every weight, to a finished build.
+/// Fits an adapter, or with `full` every weight, to a build.
 ///
 /// # Errors
-/// Whatever is wrong with the shards, the model, the device or the folder, before anything is computed;
-/// [`Error::Diverged`] for a loss that is not a number; [`Error::Interrupted`] when it was stopped, after a checkpoint.
+/// Whatever is wrong with the shards, the model, the device or the folder, before anything is computed, and of shards that are
+/// still to come when their turn comes; [`Error::Diverged`] for a loss that is not a number; [`Error::Interrupted`] when it was
+/// stopped, after a checkpoint.
 pub fn fit(
     config: &FitConfig,
     request: &FitRequest<'_>,
     watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitReport> {
     let mut plan = prepare(config, request, watch)?;
-    let run = plan.run_toml()?;
+    let run = plan.run_toml(plan.stream.manifest.as_deref())?;
     let folder = FitFolder::lock(request.out)?;
     let finished = match folder.enter(&run, request.fresh)? {
         true => Some(folder.report(request.out)?),
@@ -133,7 +138,7 @@ pub fn fit(
         Some(report) if request.prompt.is_none() => return Ok(report),
         Some(_) => {}
         None => {
-            plan.loader.check(&plan.tokenizer)?;
+            plan.enter(&folder, &run)?;
             plan.evaluation = Evaluation::read(&plan)?;
         }
     }
@@ -155,7 +160,7 @@ pub fn plan(
     watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitPlan> {
     let plan = prepare(config, request, watch)?;
-    plan.loader.check(&plan.tokenizer)?;
+    plan.check_ahead()?;
     match plan.device.device {
         Device::Cpu => plan.describe::<Flex>(DType::F32, &FlexDevice),
         Device::Cuda(index) => cuda::describe(&plan, index),
@@ -168,13 +173,13 @@ fn prepare<'a>(
     request: &'a FitRequest<'a>,
     watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<Plan<'a>> {
-    let manifest = Manifest::open(request.shards)?;
+    let stream = Stream::open(request, config.epochs > 1, watch)?;
     let model = BaseModel::named(&config.model)?;
     let (fields, decoder) = decoder_config(config, &model)?;
     let special_tokens = config
         .special_token
         .as_ref()
-        .unwrap_or(&manifest.plan.special_tokens);
+        .unwrap_or(&stream.plan.special_tokens);
     let (template, system) = (config.template.as_ref(), config.system.as_deref());
     let tokenizer = ChatTokenizer::laid_out(&model, special_tokens, template, system)?;
     let tokenizer = Arc::new(tokenizer);
@@ -191,11 +196,11 @@ fn prepare<'a>(
     let device = device::choose(request.device)?;
     watch(FitEvent::Note(format!("device {device}")));
     let max_length = config.max_length_of(decoder.max_positions)?;
-    let batch_size = config.batch_size.resolve(manifest.plan.rows);
+    let batch_size = config.batch_size.resolve(stream.plan.rows);
     let loader = LoaderConfig {
-        folder: request.shards.to_owned(),
-        steps: Steps::new(&manifest.plan, batch_size, config.epochs, config.max_steps),
-        plan: manifest.plan,
+        supply: Arc::clone(&stream.supply),
+        steps: Steps::new(&stream.plan, batch_size, config.epochs, config.max_steps),
+        plan: stream.plan.clone(),
         max_length,
         too_long: config.too_long,
         loss_on: config.loss_on,
@@ -233,14 +238,23 @@ fn prepare<'a>(
         fields,
         decoder,
         tokenizer,
+        stream,
         loader,
         device,
-        build_files: manifest.files,
         evaluation: Evaluation::default(),
     })
 }
 
 impl Plan<'_> {
+    /// What is left to look at once the folder is held.
+    fn enter(&self, folder: &FitFolder, run: &str) -> Result<()> {
+        self.stream.remember(folder, self.request.shards)?;
+        if self.stream.manifest.is_some() {
+            folder.note_manifest(run)?;
+        }
+        self.check_ahead()
+    }
+
     /// Trains, or where the fit is finished only answers the prompt.
     fn run<B>(
         &self,
@@ -266,7 +280,13 @@ impl Plan<'_> {
             return Ok(FitReport { tried, ..report });
         }
         let mut run = Run::begin(self, folder, decoder, watch)?;
-        run.train(watch)?;
+        let trained = run.train(watch);
+        // The loader may be waiting for a shard.
+        self.stream.supply.close();
+        trained?;
+        if let Some(manifest) = self.stream.settle(self.n_steps, self.request.stop, watch)? {
+            folder.note_manifest(&self.run_toml(Some(&manifest))?)?;
+        }
         let after = self.answer(run.decoder())?;
         run.finish(self.tried(before, after))
     }
@@ -363,20 +383,26 @@ impl Plan<'_> {
         })
     }
 
-    /// What decides the result: the settings, and the hashes of what they are applied to.
-    fn run_toml(&self) -> Result<String> {
+    /// What decides the result: the settings, and the hashes of what they are applied to; that of the manifest is not known
+    /// before there is one.
+    fn run_toml(&self, manifest: Option<&str>) -> Result<String> {
         #[derive(serde::Serialize)]
         struct Run<'a> {
             fit: &'a FitConfig,
             run: toml::Table,
         }
-        let manifest = self.request.shards.join(MANIFEST);
-        let manifest = std::fs::read(&manifest).map_err(Error::read(&manifest))?;
         let mut run = toml::Table::new();
         let mut put = |key: &str, value: String| run.insert(key.to_owned(), value.into());
         put("delia", env!("CARGO_PKG_VERSION").to_owned());
-        put(SHARDS, self.request.shards.display().to_string());
-        put(HASH_OF_SHARDS, blake3::hash(&manifest).to_hex().to_string());
+        put(SHARDS, self.request.shards.to_string());
+        for (key, hash) in [
+            (HASH_OF_SHARDS, manifest),
+            (BUILD, self.stream.build.as_deref()),
+        ] {
+            if let Some(hash) = hash {
+                put(key, hash.to_owned());
+            }
+        }
         put(HASH_OF_MODEL, self.model_hash()?);
         put(HASH_OF_TEMPLATE, self.tokenizer.template().blake3());
         if let Some(adapter) = &self.adapter {

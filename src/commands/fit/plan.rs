@@ -8,6 +8,7 @@ use burn::tensor::{DType, Distribution, Tensor};
 use crate::device::free_memory;
 use crate::error::Result;
 use crate::estimate::{Fitted, Together, Work};
+use crate::loader::N_PLACES;
 use crate::report::{
     AdaptersPlan, FitPlan, MemoryPlan, SamplesPlan, StepsPlan, TimePlan, TrainedPlan,
 };
@@ -99,7 +100,12 @@ impl Plan<'_> {
     /// What passes through the model, all of it and at a time, judged by some of the samples.
     fn amounts(&self, fitted: &Fitted<'_>) -> Result<(SamplesPlan, MemoryPlan, Work)> {
         let (loader, rows) = (&self.loader, self.loader.plan.rows);
-        let lengths = loader.lengths(&self.tokenizer)?;
+        // Elsewhere is fetched, or still to come, what lies behind the beginning.
+        let n_places = match self.stream.is_at_hand() {
+            true => N_PLACES,
+            false => 1,
+        };
+        let lengths = loader.lengths(&self.tokenizer, n_places)?;
         let mean = lengths.tokens as f64 / lengths.samples.max(1) as f64;
         let samples = SamplesPlan {
             rows,

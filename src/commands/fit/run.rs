@@ -22,6 +22,7 @@ use crate::trainer::{StepLoss, Trainer};
 use super::checkpoints::Checkpoints;
 use super::export;
 use super::folder::{Files, FitFolder, LOSS_CHART, METRICS, METRICS_PARQUET, checkpoint_name};
+use super::stream::Next;
 use super::{FitEvent, Plan};
 
 /// A fit under way.
@@ -72,7 +73,7 @@ where
             let note = format!("going on after step {}", progress.steps);
             watch(FitEvent::Note(note));
         }
-        if let Some(note) = plan.evaluation.note(plan.config.eval_every) {
+        if let Some(note) = plan.evaluation.note(plan) {
             watch(FitEvent::Note(note));
         }
         Ok(run)
@@ -108,8 +109,18 @@ where
             self.progress.held_out_before = self.measure();
         }
         let mut clock = Instant::now();
-        for batch in batches {
-            let batch = batch?;
+        loop {
+            let batch = match plan.next(&batches, watch) {
+                Ok(Next::Step(batch)) => batch,
+                Ok(Next::End) => break,
+                Ok(Next::Stop) => return self.stop(),
+                // What was made of the shards before this one is kept: fetching it may work the next time.
+                Err(error) => {
+                    self.save_if_begun()?;
+                    return Err(error);
+                }
+            };
+            plan.check_so_far(&self.progress, &batch)?;
             let loss = self.step(&batch)?;
             // Waiting for the batch and saving the step before are part of a step's time.
             let seconds = clock.elapsed().as_secs_f64();
@@ -151,6 +162,23 @@ where
         match self.best().filter(|best| best.steps < plan.n_steps) {
             None => Ok(()),
             Some(best) => self.restore(self.checkpoints.read(best.steps)?.tensors, best.steps),
+        }
+    }
+
+    /// Ends the fit between two steps.
+    fn stop(&mut self) -> Result<()> {
+        self.save_if_begun()?;
+        Err(Error::Interrupted {
+            n_done: self.progress.steps,
+            what: "steps",
+        })
+    }
+
+    /// A fit without a step has nothing to keep: its settings can still be mended.
+    fn save_if_begun(&mut self) -> Result<()> {
+        match self.progress.steps {
+            0 => Ok(()),
+            _ => self.save(),
         }
     }
 
