@@ -58,6 +58,9 @@ pub struct Progress {
     pub seconds: f64,
     /// Those of them that measuring on held-out rows took.
     pub evaluation_seconds: f64,
+    /// Seconds of them in which the next samples were waited for.
+    #[serde(default)]
+    pub waiting_seconds: f64,
     /// The losses on held-out rows before the first step.
     pub held_out_before: HeldOutLosses,
 }

@@ -18,6 +18,7 @@ use bytesize::ByteSize;
 use clap::Parser;
 use delia::commands::fit::{self, FitRequest};
 use delia::config::{DeviceChoice, FitConfig, FitTable, Recipe, ShardsAt};
+use delia::device::keep_kernels;
 use delia::error::Error;
 use delia::shards::remote::{DEFAULT_CACHE_BYTES, Downloads};
 use serde::Serialize;
@@ -96,7 +97,7 @@ struct Arguments {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Shards elsewhere")]
 struct Elsewhere {
-    /// Folder for shards that are fetched [default: the user's cache folder]
+    /// Folder for shards that are fetched and for what a GPU's kernels are tuned to [default: the user's cache folder]
     ///
     /// The default is `$XDG_CACHE_HOME/delia`, or `~/.cache/delia`. It may be removed at any time.
     #[arg(long, value_name = "DIR")]
@@ -112,9 +113,13 @@ struct Elsewhere {
 }
 
 impl Elsewhere {
+    fn cache(&self) -> Option<PathBuf> {
+        self.cache.clone().or_else(network::cache_folder)
+    }
+
     fn downloads(&self, quiet: bool) -> Result<Downloads, Error> {
         Ok(Downloads {
-            cache: self.cache.clone().or_else(network::cache_folder),
+            cache: self.cache(),
             cache_bytes: self
                 .cache_limit
                 .map_or(DEFAULT_CACHE_BYTES, |limit| limit.0),
@@ -147,6 +152,9 @@ fn fit(arguments: Arguments) -> anyhow::Result<()> {
         ShardsAt::Web(_) => arguments.elsewhere.downloads(arguments.general.quiet)?,
         _ => Downloads::default(),
     };
+    if let Some(cache) = arguments.elsewhere.cache() {
+        keep_kernels(&cache.join("kernels"));
+    }
     let request = FitRequest {
         shards: &shards,
         downloads: &downloads,

@@ -47,6 +47,9 @@ pub struct FitReport {
     /// Those of them that measuring on held-out rows took.
     #[serde(default)]
     pub evaluation_seconds: f64,
+    /// Those of them in which the next samples were waited for.
+    #[serde(default)]
+    pub waiting_seconds: f64,
     /// Losses over the first steps and over the last.
     pub losses: Vec<LossRow>,
     /// The step the fit ends with, where that is not the last but the best.
@@ -211,9 +214,10 @@ impl fmt::Display for FitReport {
         };
         write!(
             f,
-            "time    {:.1} s on {}{measuring}, {} tokens/s",
+            "time    {:.1} s on {}{measuring}, {:.1} s waiting for samples, {} tokens/s",
             self.seconds,
             self.device,
+            self.waiting_seconds,
             grouped(self.tokens_per_second as u64)
         )
     }

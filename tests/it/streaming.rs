@@ -252,6 +252,44 @@ fn an_address_gives_the_same_adapter_and_keeps_its_secrets() {
 }
 
 #[test]
+fn held_out_rows_are_fetched_and_measured_on_too() {
+    let scratch = Scratch::new();
+    scratch.small_sources(4, 60);
+    let build = BUILD.map(|argument| if argument == "0" { "6" } else { argument });
+    scratch.build(&build).ok();
+    let server = serve(shards_of(&scratch), honest);
+    let losses = |shards: &str, out: &str| {
+        fit(&scratch, shards, out, &["--eval-every", "5"]).ok();
+        let metrics = fs::read_to_string(scratch.path().join(out).join("metrics.jsonl"));
+        let lines = metrics.expect("metrics");
+        let lines = lines.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            line["held_out_diverse_loss"].as_f64()
+        });
+        lines.flatten().collect::<Vec<_>>()
+    };
+    let whole = losses("shards", "whole");
+    assert_eq!(whole.len(), 3, "after 5, 10 and 11 steps");
+    assert_eq!(losses(&server.url("at"), "fetched"), whole);
+    assert!(names(&server).contains(&"diverse.parquet".to_owned()));
+
+    let spoiled = serve(shards_of(&scratch), |name, _, reply| match name {
+        "diverse.parquet" => Reply::new(200, "PAR1 and something else"),
+        _ => reply,
+    });
+    let ran = fit(
+        &scratch,
+        &spoiled.url("at"),
+        "spoiled",
+        &["--eval-every", "5"],
+    );
+    ran.fails(
+        1,
+        &["held_out/diverse.parquet", "not those the manifest names"],
+    );
+}
+
+#[test]
 fn a_transfer_that_breaks_off_goes_on_where_it_stopped() {
     let scratch = with_shards();
     let length = fs::metadata(shards_of(&scratch).join("00001.parquet"))

@@ -110,6 +110,7 @@ where
         }
         let mut clock = Instant::now();
         loop {
+            let since = Instant::now();
             let batch = match plan.next(&batches, watch) {
                 Ok(Next::Step(batch)) => batch,
                 Ok(Next::End) => break,
@@ -120,6 +121,7 @@ where
                     return Err(error);
                 }
             };
+            self.progress.waiting_seconds += since.elapsed().as_secs_f64();
             plan.check_so_far(&self.progress, &batch)?;
             let loss = self.step(&batch)?;
             // Waiting for the batch and saving the step before are part of a step's time.
@@ -274,6 +276,7 @@ where
                 / (progress.seconds - progress.evaluation_seconds).max(f64::MIN_POSITIVE),
             seconds: progress.seconds,
             evaluation_seconds: progress.evaluation_seconds,
+            waiting_seconds: progress.waiting_seconds,
             losses,
             best: self.best(),
             tried,
