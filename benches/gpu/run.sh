@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The GPU suite: parity in f32 and bf16, then the throughput of a Llama-2-7B shape beside PEFT.
+# The GPU suite: parity of every family in f32 and bf16, what a fit of a Llama-2-7B shape takes, and its throughput beside PEFT.
 #
 #     cargo build --release --bins && cargo test --release --no-run
 #     strip -o delia-fit target/release/delia-fit; strip -o it target/release/deps/it-*
@@ -21,4 +21,6 @@ for file in delia-fit it; do
     chmod +x "$file"
 done
 ./it cuda:: --nocapture
-PATH="$PWD:$PATH" python3 benches/peers/fit.py "$shards" llama2_7b --device cuda --steps 8 --pairs 2
+export PATH="$PWD:$PATH"
+python3 benches/gpu/measure.py "$shards"
+python3 benches/peers/fit.py "$shards" llama2_7b --device cuda --steps 8 --rounds 2 --peers supervised,packed

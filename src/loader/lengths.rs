@@ -32,13 +32,16 @@ pub struct Lengths {
 }
 
 impl LoaderConfig {
-    /// Tokenises some hundred rows, spread over so many places of the stream; one is its beginning.
+    /// Tokenises some hundred rows, spread over so many places of the stream; one is its beginning, within the first shard.
     ///
     /// # Errors
     /// What reading the shards meets.
     pub fn lengths(&self, tokenizer: &ChatTokenizer, n_places: u64) -> Result<Lengths> {
         let mut lengths = Lengths::default();
-        let n_rows = self.plan.rows;
+        let n_rows = match n_places {
+            1 => self.plan.rows.min(self.plan.rows_per_shard),
+            _ => self.plan.rows,
+        };
         let mut seen = 0;
         for place in 0..n_places {
             let start = (n_rows * place / n_places).max(seen);

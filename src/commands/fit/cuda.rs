@@ -26,6 +26,10 @@ pub(super) fn run(
 }
 
 /// Says what the fit would do there.
-pub(super) fn describe(plan: &Plan<'_>, index: usize) -> Result<FitPlan> {
-    plan.describe::<Cuda>(DTYPE, &CudaDevice::new(index))
+pub(super) fn describe(
+    plan: &Plan<'_>,
+    index: usize,
+    watch: &dyn Fn(FitEvent<'_>),
+) -> Result<FitPlan> {
+    plan.describe::<Cuda>(DTYPE, &CudaDevice::new(index), watch)
 }

@@ -162,8 +162,8 @@ pub fn plan(
     let plan = prepare(config, request, watch)?;
     plan.check_ahead()?;
     match plan.device.device {
-        Device::Cpu => plan.describe::<Flex>(DType::F32, &FlexDevice),
-        Device::Cuda(index) => cuda::describe(&plan, index),
+        Device::Cpu => plan.describe::<Flex>(DType::F32, &FlexDevice, watch),
+        Device::Cuda(index) => cuda::describe(&plan, index, watch),
     }
 }
 
@@ -269,7 +269,7 @@ impl Plan<'_> {
         B::InnerBackend: Kernels,
     {
         if finished.is_none() {
-            let plan = self.describe::<B::InnerBackend>(dtype, device)?;
+            let plan = self.describe::<B::InnerBackend>(dtype, device, watch)?;
             watch(FitEvent::Note(plan.to_string()));
         }
         let decoder = self.load::<B>(dtype, device)?;

@@ -18,7 +18,11 @@ pub(super) fn run(
 }
 
 /// Refuses too.
-pub(super) fn describe(_plan: &Plan<'_>, index: usize) -> Result<FitPlan> {
+pub(super) fn describe(
+    _plan: &Plan<'_>,
+    index: usize,
+    _watch: &dyn Fn(FitEvent<'_>),
+) -> Result<FitPlan> {
     Err(refused(index))
 }
 

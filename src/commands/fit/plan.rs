@@ -13,7 +13,7 @@ use crate::report::{
     AdaptersPlan, FitPlan, MemoryPlan, SamplesPlan, StepsPlan, TimePlan, TrainedPlan,
 };
 
-use super::Plan;
+use super::{FitEvent, Plan};
 
 /// How long the device's speed is measured.
 const MEASURED: Duration = Duration::from_millis(100);
@@ -27,7 +27,12 @@ const EFFICIENCY: f64 = 0.45;
 
 impl Plan<'_> {
     /// Everything that can be said before the first step; computes a few matrix products to know how fast the device is.
-    pub(super) fn describe<B: Backend>(&self, dtype: DType, device: &B::Device) -> Result<FitPlan> {
+    pub(super) fn describe<B: Backend>(
+        &self,
+        dtype: DType,
+        device: &B::Device,
+        watch: &dyn Fn(FitEvent<'_>),
+    ) -> Result<FitPlan> {
         let config = self.config;
         let dtype = if config.full { DType::F32 } else { dtype };
         let fitted = Fitted {
@@ -56,7 +61,7 @@ impl Plan<'_> {
             weights: fitted.trained_weights(),
         };
         let steps = self.steps();
-        let (samples, memory, work) = self.amounts(&fitted)?;
+        let (samples, memory, work) = self.amounts(&fitted, watch)?;
         let operations = fitted.operations(work);
         let speed = self.speed::<B>(dtype, device);
         Ok(FitPlan {
@@ -98,14 +103,19 @@ impl Plan<'_> {
     }
 
     /// What passes through the model, all of it and at a time, judged by some of the samples.
-    fn amounts(&self, fitted: &Fitted<'_>) -> Result<(SamplesPlan, MemoryPlan, Work)> {
+    fn amounts(
+        &self,
+        fitted: &Fitted<'_>,
+        watch: &dyn Fn(FitEvent<'_>),
+    ) -> Result<(SamplesPlan, MemoryPlan, Work)> {
         let (loader, rows) = (&self.loader, self.loader.plan.rows);
         // Elsewhere is fetched, or still to come, what lies behind the beginning.
         let n_places = match self.stream.is_at_hand() {
             true => N_PLACES,
             false => 1,
         };
-        let lengths = loader.lengths(&self.tokenizer, n_places)?;
+        let tokenizer = &*self.tokenizer;
+        let lengths = self.waiting(watch, || loader.lengths(tokenizer, n_places))?;
         let mean = lengths.tokens as f64 / lengths.samples.max(1) as f64;
         let samples = SamplesPlan {
             rows,

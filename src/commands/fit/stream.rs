@@ -1,10 +1,12 @@
 //! The stream of a fit: where its shards are, and what is to be known of them before they are all there.
 
 use std::fs::{self, File};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use crate::checkpoint::Progress;
@@ -22,6 +24,9 @@ use super::{FitEvent, FitRequest};
 
 /// Between two looks whether to stop, while a batch is waited for.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// Between two looks whether something that seldom waits is done.
+const BRIEFLY: Duration = Duration::from_millis(5);
 
 /// The stream of a fit.
 pub(super) struct Stream {
@@ -205,6 +210,25 @@ impl super::Plan<'_> {
                 Err(RecvTimeoutError::Disconnected) => return Ok(Next::End),
             }
         }
+    }
+
+    /// Does what may have to wait for shards; ends the wait when somebody wants the fit to stop.
+    pub(super) fn waiting<T: Send>(
+        &self,
+        watch: &dyn Fn(FitEvent<'_>),
+        work: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<T> {
+        thread::scope(|scope| {
+            let worker = scope.spawn(work);
+            while !worker.is_finished() {
+                if self.request.stop.load(Ordering::Relaxed) {
+                    self.stream.supply.close();
+                }
+                self.stream.tell(watch);
+                thread::sleep(BRIEFLY);
+            }
+            worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
     /// Refuses, before the first step, what leaves out too much of the task, where all of the stream is at hand.
