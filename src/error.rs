@@ -401,6 +401,15 @@ pub enum Error {
         problem: String,
     },
 
+    /// Weights in a format that is not read.
+    #[error("`{}` is not read: weights are read from `{needed}`", path.display())]
+    WeightsFormat {
+        /// The file.
+        path: PathBuf,
+        /// The file that is missing.
+        needed: &'static str,
+    },
+
     /// A tensor that is missing, superfluous, or of the wrong shape or type.
     #[error("`{}`: tensor `{tensor}` {problem}", path.display())]
     Tensor {
@@ -643,8 +652,14 @@ impl Error {
             Error::ModelConfig { .. } => {
                 "computed without it, results could differ from the model's own; nothing was computed".to_owned()
             }
-            Error::Weights { .. } | Error::Tensor { .. } => {
+            Error::Weights { .. } => {
                 "a download may have been cut off; fetch the model again".to_owned()
+            }
+            Error::Tensor { .. } => {
+                "files of different models may have come together, or a download was cut off; fetch the model again".to_owned()
+            }
+            Error::WeightsFormat { .. } => {
+                "other formats run code when they are read, or hold rounded weights; the hub has safetensors of most models, and `save_pretrained` of transformers writes them".to_owned()
             }
             Error::Template { .. } => {
                 "`--template` lays samples out otherwise: `alpaca`, `raw`, or a Jinja file of your own".to_owned()

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+use super::export::{Export, ShardSize};
 use super::fit_values::{
     BatchSize, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,
 };
@@ -185,7 +186,8 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special_token: Option<Vec<String>>,
 
-    /// Where the rows of new tokens start: `random`, `zeros`, `mean:TEXT` or `copy:TOKEN` [default: random]
+    /// Where the rows of new tokens start: `random`, `zeros`, `mean-cov` (drawn like the model's own rows), `mean:TEXT` or
+    /// `copy:TOKEN` [default: random]
     #[arg(long, value_name = "INIT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
@@ -227,6 +229,22 @@ pub struct FitTable {
     #[arg(long, value_name = "N|best")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<Keep>,
+
+    /// What to leave besides the adapter; may be given several times, and to a fit that is finished
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "WHAT",
+        conflicts_with = "full"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export: Option<Vec<Export>>,
+
+    /// Bytes in a file of a merged model [default: 5GB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export_shard_size: Option<ShardSize>,
 }
 
 impl FitTable {
@@ -304,6 +322,8 @@ impl FitTable {
             eval_every: flags.eval_every.or(self.eval_every),
             eval_rows: flags.eval_rows.or(self.eval_rows),
             keep: flags.keep.or(self.keep),
+            export: flags.export.or(self.export),
+            export_shard_size: flags.export_shard_size.or(self.export_shard_size),
         }
     }
 
@@ -414,6 +434,12 @@ pub struct FitConfig {
     /// Which checkpoints stay, and which of them the fit ends with; only the latter changes a result.
     #[serde(skip_serializing_if = "Keep::is_last")]
     pub keep: Keep,
+    /// What is left besides the adapter; it changes no result either.
+    #[serde(skip)]
+    pub export: Vec<Export>,
+    /// Bytes in a file of a merged model.
+    #[serde(skip)]
+    pub export_shard_size: ShardSize,
 }
 
 impl FitConfig {
@@ -470,6 +496,8 @@ impl FitConfig {
             eval_every: table.eval_every.unwrap_or_default(),
             eval_rows: table.eval_rows.unwrap_or(DEFAULT_EVAL_ROWS),
             keep: table.keep.unwrap_or_default(),
+            export: table.export.unwrap_or_default(),
+            export_shard_size: table.export_shard_size.unwrap_or_default(),
         };
         config.check()?;
         Ok(config)
@@ -587,6 +615,21 @@ impl FitConfig {
                 "quantize-base",
                 "weights that are trained need all their bits".to_owned(),
                 "leave one of `--full` and `--quantize-base` out",
+            );
+        }
+        if self.full && !self.export.is_empty() {
+            return refuse(
+                "export",
+                "`--full` leaves a whole model already".to_owned(),
+                "leave one of them out",
+            );
+        }
+        let needs_base = self.export.iter().any(|export| export.folder().is_some());
+        if self.init_model.is_some() && needs_base {
+            return refuse(
+                "export",
+                "the base of `--init-model` is saved nowhere".to_owned(),
+                "`--full` writes a model to start from",
             );
         }
         if self.full && self.dropout > 0.0 {

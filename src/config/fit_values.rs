@@ -247,6 +247,8 @@ pub enum Init {
     Random,
     /// Zeros.
     Zeros,
+    /// Normal with the mean and the covariance of the table's rows.
+    MeanCov,
     /// The mean of the rows of a text's tokens.
     Mean(String),
     /// The row of another token.
@@ -260,10 +262,11 @@ impl FromStr for Init {
         match text.split_once(':') {
             None if text == "random" => Ok(Init::Random),
             None if text == "zeros" => Ok(Init::Zeros),
+            None if text == "mean-cov" => Ok(Init::MeanCov),
             Some(("mean", words)) if !words.is_empty() => Ok(Init::Mean(words.to_owned())),
             Some(("copy", token)) if !token.is_empty() => Ok(Init::Copy(token.to_owned())),
             _ => Err(format!(
-                "`{text}` is none of `random`, `zeros`, `mean:TEXT` and `copy:TOKEN`"
+                "`{text}` is none of `random`, `zeros`, `mean-cov`, `mean:TEXT` and `copy:TOKEN`"
             )),
         }
     }
@@ -274,6 +277,7 @@ impl fmt::Display for Init {
         match self {
             Init::Random => f.write_str("random"),
             Init::Zeros => f.write_str("zeros"),
+            Init::MeanCov => f.write_str("mean-cov"),
             Init::Mean(words) => write!(f, "mean:{words}"),
             Init::Copy(token) => write!(f, "copy:{token}"),
         }

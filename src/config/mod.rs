@@ -4,6 +4,7 @@
 //! [`BuildConfig`] is what is meant: complete, checked, and the only thing the rooms below ever see. All defaults stand on
 //! this page.
 
+mod export;
 mod fit;
 mod fit_values;
 mod hub;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+pub use export::{Export, ShardSize};
 pub use fit::{FitConfig, FitTable};
 pub use fit_values::{
     BatchSize, DeviceChoice, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,

@@ -1,5 +1,7 @@
 //! `adapter_config.json`: what PEFT writes about an adapter.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::backend::Backend;
 use serde_json::{Value, json};
 
@@ -11,22 +13,42 @@ use crate::model::{Decoder, PROJECTIONS};
 /// The file that describes an adapter.
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 
-/// Fields of PEFT that change an adapter's numbers where they say anything.
-const UNSUPPORTED: [&str; 13] = [
-    "alora_invocation_tokens",
-    "alpha_pattern",
-    "arrow_config",
-    "bias",
-    "exclude_modules",
-    "fan_in_fan_out",
-    "layer_replication",
-    "layers_to_transform",
-    "lora_bias",
-    "modules_to_save",
-    "rank_pattern",
-    "target_parameters",
-    "use_qalora",
+/// Fields that are read.
+const READ: [&str; 9] = [
+    "init_lora_weights",
+    "lora_alpha",
+    "lora_dropout",
+    "peft_type",
+    "r",
+    "target_modules",
+    "trainable_token_indices",
+    "use_dora",
+    "use_rslora",
 ];
+
+/// Fields that change no number of a trained adapter, or only where another field says so that is read or refused.
+const HARMLESS: [&str; 16] = [
+    "auto_mapping",
+    "base_model_name_or_path",
+    "corda_config",
+    "ensure_weight_tying",
+    "eva_config",
+    "inference_mode",
+    "layers_pattern",
+    "loftq_config",
+    "lora_ga_config",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size",
+    "revision",
+    "runtime_config",
+    "task_type",
+    "velora_config",
+];
+
+/// Ways to begin an adapter that leave its base as it is. The others of PEFT take something out of it, so that the adapter
+/// belongs to a base that is saved nowhere.
+const INITS: [&str; 3] = ["eva", "gaussian", "orthogonal"];
 
 /// What an adapter is.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,13 +91,7 @@ impl AdapterConfig {
     /// # Errors
     /// [`Error::ModelFile`] where there is none, [`Error::ModelConfig`] for one that asks for what is not computed here.
     pub fn read(folder: &BaseModel) -> Result<AdapterConfig> {
-        let config: Value = folder
-            .json(ADAPTER_CONFIG)?
-            .ok_or_else(|| Error::ModelFile {
-                path: folder.path(""),
-                file: ADAPTER_CONFIG,
-            })?;
-        AdapterConfig::parse(&config).map_err(|problem| Error::ModelConfig {
+        AdapterConfig::parse(&read_json(folder)?).map_err(|problem| Error::ModelConfig {
             path: folder.path(ADAPTER_CONFIG),
             problem,
         })
@@ -95,9 +111,25 @@ impl AdapterConfig {
                 )
             })
         };
-        let (rank, alpha) = (number("r")?, number("lora_alpha")?);
-        if let Some(field) = UNSUPPORTED.iter().find(|field| is_set(&config[**field])) {
-            return Err(format!("`{field}` = {} is not supported", config[*field]));
+        let alpha = number("lora_alpha")?;
+        let rank = config["r"].as_u64().filter(|&rank| rank > 0);
+        let rank = rank.and_then(|rank| usize::try_from(rank).ok());
+        let rank = rank.ok_or_else(|| {
+            let found = &config["r"];
+            format!("`r` is {found}, a whole number above 0 is expected")
+        })?;
+        // A field nobody knows may change numbers.
+        let fields = config.as_object().into_iter().flatten();
+        let is_known = |name: &str| READ.contains(&name) || HARMLESS.contains(&name);
+        let mut unknown = fields.filter(|(name, value)| is_set(value) && !is_known(name));
+        if let Some((name, value)) = unknown.next() {
+            return Err(format!("`{name}` = {value} is not supported"));
+        }
+        if let Value::String(init) = &config["init_lora_weights"] {
+            if !INITS.contains(&init.as_str()) {
+                let problem = "it changes the base, and has to be converted to a plain adapter";
+                return Err(format!("`init_lora_weights` = \"{init}\": {problem}"));
+            }
         }
         let targets = match &config["target_modules"] {
             Value::String(pattern) if pattern == "all-linear" => Targets::All,
@@ -106,7 +138,7 @@ impl AdapterConfig {
                 .map_err(|_| format!("`target_modules` is {names}, a list of names is expected"))?,
         };
         Ok(AdapterConfig {
-            rank: rank as usize,
+            rank,
             alpha,
             dropout: config["lora_dropout"].as_f64().unwrap_or(0.0),
             use_rslora: config["use_rslora"] == true,
@@ -148,6 +180,45 @@ impl AdapterConfig {
             "trainable_token_indices": new_tokens,
         })
     }
+}
+
+/// Which tokens an adapter has rows for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TokenIds(BTreeMap<String, Vec<u32>>);
+
+impl TokenIds {
+    /// Reads them from the configuration of an adapter.
+    pub(super) fn read(folder: &BaseModel) -> Result<TokenIds> {
+        let ids = read_json(folder)?["trainable_token_indices"].take();
+        let parsed = match &ids {
+            Value::Null => Ok(BTreeMap::new()),
+            // A bare list is of the embedding.
+            Value::Array(_) => serde_json::from_value(ids.clone())
+                .map(|ids| BTreeMap::from([("embed_tokens".to_owned(), ids)])),
+            _ => serde_json::from_value(ids.clone()),
+        };
+        parsed.map(TokenIds).map_err(|_| Error::ModelConfig {
+            path: folder.path(ADAPTER_CONFIG),
+            problem: format!(
+                "`trainable_token_indices` is {ids}, token ids by module are expected"
+            ),
+        })
+    }
+
+    /// Those of a module, such as `model.embed_tokens`, in the order of its rows.
+    pub(super) fn of(&self, module: &str) -> &[u32] {
+        let name = module.rsplit('.').next().unwrap_or(module);
+        let ids = self.0.get(name).or_else(|| self.0.get(module));
+        ids.map_or(&[], Vec::as_slice)
+    }
+}
+
+fn read_json(folder: &BaseModel) -> Result<Value> {
+    let config = folder.json(ADAPTER_CONFIG)?;
+    config.ok_or_else(|| Error::ModelFile {
+        path: folder.path(""),
+        file: ADAPTER_CONFIG,
+    })
 }
 
 /// Whether a field says anything: PEFT writes all of them, most as nothing.

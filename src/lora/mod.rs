@@ -1,6 +1,7 @@
 //! Low-rank adapters (Hu et al. 2021) and trained token rows: put onto a decoder, and written and read in PEFT's format.
 
 mod config;
+mod merge;
 mod new_tokens;
 
 use burn::tensor::backend::AutodiffBackend;
@@ -11,7 +12,10 @@ use crate::error::{Error, Result};
 use crate::model::{Adapter, Decoder, Kernels, Weights, random};
 
 pub use config::{ADAPTER_CONFIG, AdapterConfig};
+pub use merge::Merge;
 pub use new_tokens::add_tokens;
+
+use config::TokenIds;
 
 /// What PEFT puts before the names of the base model's modules.
 const PREFIX: &str = "base_model.model.";
@@ -89,6 +93,10 @@ pub fn load<B: AutodiffBackend + Kernels>(
 ) -> Result<AdapterConfig> {
     let config = AdapterConfig::read(folder)?;
     let weights = Weights::of_adapter(folder)?;
+    check_rank(&config, &weights)?;
+    let token_ids = TokenIds::read(folder)?;
+    let new = decoder.embedding.new.as_ref();
+    let new_ids = new.map(|new| new.ids.clone()).unwrap_or_default();
     for (_, projection) in decoder.projections_mut() {
         projection.adapter = None;
     }
@@ -102,11 +110,15 @@ pub fn load<B: AutodiffBackend + Kernels>(
     let mut used = Vec::new();
     for (name, tensor) in decoder.trained_mut() {
         let name = format!("{PREFIX}{name}");
-        if name.ends_with(TOKEN_ROWS) && !weights.has(&name) {
+        let is_rows = name.ends_with(TOKEN_ROWS);
+        if is_rows && !weights.has(&name) {
             continue;
         }
         let shape = tensor.dims();
-        let values = weights.values(&name, stored_shape(&name, &shape))?;
+        let values = match is_rows {
+            true => token_rows(&weights, &name, &token_ids, &new_ids, tensor)?,
+            false => weights.values(&name, stored_shape(&name, &shape))?,
+        };
         let read = Tensor::from_data(
             TensorData::new(values, shape),
             (&tensor.device(), DType::F32),
@@ -127,6 +139,53 @@ pub fn load<B: AutodiffBackend + Kernels>(
         )),
         Some(name) => Err(weights.tensor_error(name, "has no place beside this model".to_owned())),
     }
+}
+
+/// Refuses a rank that the tensors do not have, before memory is taken for it.
+fn check_rank(config: &AdapterConfig, weights: &Weights) -> Result<()> {
+    let names = weights.names().into_iter();
+    let mut ranks = names.filter(|name| name.ends_with("lora_A.weight"));
+    let rank_of = |name: &str| weights.stored(name).and_then(|a| a.shape.first().copied());
+    let problem = match ranks.next().map(|name| (name, rank_of(name))) {
+        Some((_, Some(rank))) if rank == config.rank => return Ok(()),
+        Some((name, rank)) => {
+            let rank = rank.unwrap_or_default();
+            let problem = format!(
+                "has {rank} rows, `r` in `{ADAPTER_CONFIG}` is {}",
+                config.rank
+            );
+            return Err(weights.tensor_error(name, problem));
+        }
+        None => "is missing: no tensor of a LoRA adapter is there".to_owned(),
+    };
+    Err(weights.tensor_error("lora_A.weight", problem))
+}
+
+/// Rows of new tokens with those that the file has put over them, each in the place of its id.
+fn token_rows<B: AutodiffBackend>(
+    weights: &Weights,
+    name: &str,
+    ids: &TokenIds,
+    new_ids: &[u32],
+    rows: &Tensor<B, 2>,
+) -> Result<Vec<f32>> {
+    let module = name.trim_start_matches(PREFIX);
+    let module = module.split(".token_adapter").next().unwrap_or(module);
+    let d = rows.dims()[1];
+    let ids = ids.of(module);
+    let stored = weights.values(name, &[ids.len(), d])?;
+    let data = rows.clone().inner().cast(DType::F32).into_data();
+    let mut values: Vec<f32> = data.into_vec().expect("cast to 32 bits");
+    for (&id, row) in ids.iter().zip(stored.chunks(d)) {
+        let Ok(place) = new_ids.binary_search(&id) else {
+            let problem = format!(
+                "has a row for token {id}, which is none of the new tokens: name it with `--special-token`"
+            );
+            return Err(weights.tensor_error(name, problem));
+        };
+        values[place * d..][..d].copy_from_slice(row);
+    }
+    Ok(values)
 }
 
 /// PEFT stores what is a row to us as a vector.

@@ -8,12 +8,15 @@ use crate::error::{Error, Result};
 use crate::model::{Decoder, EMBEDDING, HEAD, NewRows, TokenTable, random};
 use crate::tokenizer::ChatTokenizer;
 
+/// Rows of a table that are in 32 bits at a time: vocabularies have up to 262,144, of up to 5,376 numbers.
+const ROWS_AT_ONCE: usize = 8_192;
+
 /// Gives special tokens rows of their own to be trained, in the embedding and in an untied head. One that the model knows
 /// starts from the row it has, any other from `init`.
 ///
 /// # Errors
-/// [`Error::Vocabulary`] where the tokenizer had more tokens than the model before these were added; [`Error::Setting`]
-/// for an `init` that names what the tokenizer does not know.
+/// [`Error::Vocabulary`] where the tokenizer has other tokens without a row, or leaves a gap before the new ones;
+/// [`Error::Setting`] for an `init` that names what the tokenizer does not know.
 pub fn add_tokens<B: AutodiffBackend>(
     decoder: &mut Decoder<B>,
     tokenizer: &ChatTokenizer,
@@ -24,10 +27,19 @@ pub fn add_tokens<B: AutodiffBackend>(
     ids.sort_unstable();
     ids.dedup();
     let n_rows = decoder.config().vocab_size;
-    let n_appended = ids.iter().filter(|&&id| id as usize >= n_rows).count();
-    if tokenizer.n_tokens() - n_appended > n_rows {
+    let appended = ids.iter().filter(|&&id| id as usize >= n_rows);
+    let is_without_gap = (n_rows..)
+        .zip(appended)
+        .all(|(row, &id)| id as usize == row);
+    let n_needed = tokenizer.n_rows_without(&ids);
+    if n_needed > n_rows || !is_without_gap {
+        let last_of_new = ids.last().map_or(0, |&id| id as usize + 1);
         return Err(Error::Vocabulary {
-            n_tokens: tokenizer.n_tokens() - n_appended,
+            n_tokens: if is_without_gap {
+                n_needed
+            } else {
+                last_of_new
+            },
             vocab_size: n_rows,
         });
     }
@@ -45,6 +57,7 @@ pub fn add_tokens<B: AutodiffBackend>(
                 let normal = Distribution::Normal(0.0, deviation);
                 random([ids.len(), d], normal, seed, module, &device)
             }
+            Init::MeanCov => mean_cov(table, ids.len(), seed, module),
             Init::Mean(text) => of_tokens(&known(tokenizer, text, &ids)?).repeat_dim(0, ids.len()),
             Init::Copy(token) => {
                 let id = tokenizer.id(token).filter(|id| !ids.contains(id));
@@ -60,13 +73,12 @@ pub fn add_tokens<B: AutodiffBackend>(
     // A token the model knows goes on from what it knows of it.
     let start = |module: &str, table: &TokenTable<B>| -> Result<Tensor<B, 2>> {
         let fresh = start(module, table)?;
-        let rows = ids
-            .iter()
-            .enumerate()
-            .map(|(place, &id)| match tokenizer.is_known(id) {
+        let rows = ids.iter().enumerate().map(|(place, &id)| {
+            match tokenizer.is_known(id) && (id as usize) < n_rows {
                 true => table.lookup(&[id]).cast(DType::F32),
                 false => fresh.clone().narrow(0, place, 1),
-            });
+            }
+        });
         Ok(Tensor::cat(rows.collect(), 0))
     };
     let rows = start(EMBEDDING, &decoder.embedding)?;
@@ -82,6 +94,33 @@ pub fn add_tokens<B: AutodiffBackend>(
     Ok(())
 }
 
+/// Rows from the normal distribution with the mean and the covariance of a table's rows (Hewitt 2021). With the rows X, their
+/// mean m and n independent standard normal numbers z, `m + (X - m)ᵀ·z / √(n - 1)` is a draw from it, so that no covariance is
+/// formed. transformers takes a billionth of the covariance when it resizes, and so nearly the mean.
+fn mean_cov<B: AutodiffBackend>(
+    table: &TokenTable<B>,
+    n_new: usize,
+    seed: u64,
+    module: &str,
+) -> Tensor<B, 2> {
+    let [n, d] = table.base.dims();
+    let device = table.base.device();
+    let name = format!("{module}.mean_cov");
+    let normal = Distribution::Normal(0.0, 1.0);
+    let z = random([n_new, n], normal, seed, &name, &device).cast(DType::F32);
+    let mut sum = Tensor::<B, 2>::zeros([1, d], (&device, DType::F32));
+    let mut drawn = Tensor::<B, 2>::zeros([n_new, d], (&device, DType::F32));
+    for start in (0..n).step_by(ROWS_AT_ONCE) {
+        let n_rows = ROWS_AT_ONCE.min(n - start);
+        let rows = table.base.clone().narrow(0, start, n_rows).cast(DType::F32);
+        sum = sum + rows.clone().sum_dim(0);
+        drawn = drawn + z.clone().narrow(1, start, n_rows).matmul(rows);
+    }
+    let mean = sum / n as f64;
+    let centred = drawn - z.sum_dim(1).matmul(mean.clone());
+    centred / (n.max(2) as f64 - 1.0).sqrt() + mean
+}
+
 /// The tokens of a text, which must be of the base model.
 fn known(tokenizer: &ChatTokenizer, text: &str, new: &[u32]) -> Result<Vec<u32>> {
     let tokens = tokenizer.text(text)?;
@@ -93,4 +132,57 @@ fn known(tokenizer: &ChatTokenizer, text: &str, new: &[u32]) -> Result<Vec<u32>>
         });
     }
     Ok(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Autodiff;
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    /// The mean of every column, and the covariance of every two.
+    fn moments(rows: &[f32], d: usize) -> (Vec<f64>, Vec<f64>) {
+        let n = (rows.len() / d) as f64;
+        let rows: Vec<&[f32]> = rows.chunks(d).collect();
+        let mean_of =
+            |column: usize| rows.iter().map(|row| f64::from(row[column])).sum::<f64>() / n;
+        let mean: Vec<f64> = (0..d).map(mean_of).collect();
+        let pairs = (0..d).flat_map(|a| (0..d).map(move |b| (a, b)));
+        let covariance = pairs.map(|(a, b)| {
+            let products = rows
+                .iter()
+                .map(|row| (f64::from(row[a]) - mean[a]) * (f64::from(row[b]) - mean[b]));
+            products.sum::<f64>() / (n - 1.0)
+        });
+        let covariance = covariance.collect();
+        (mean, covariance)
+    }
+
+    #[test]
+    fn rows_are_drawn_with_mean_and_covariance_of_the_table() {
+        // More rows than are taken at once, and columns that depend on each other.
+        let n = ROWS_AT_ONCE + 100;
+        let of_row = |nth: usize| {
+            let x = (nth % 17) as f32 / 8.0 - 1.0;
+            let y = (nth % 5) as f32 - 2.0;
+            [3.0 + x, 2.0 * x + 0.1 * y, -1.0 + 0.5 * y]
+        };
+        let values: Vec<f32> = (0..n).flat_map(of_row).collect();
+        let data = burn::tensor::TensorData::new(values.clone(), [n, 3]);
+        let table = TokenTable::<Autodiff<Flex>>::new(Tensor::from_data(data, &FlexDevice));
+        let draw = |seed| -> Vec<f32> {
+            let rows = mean_cov(&table, 3_000, seed, EMBEDDING).into_data();
+            rows.into_vec().expect("32 bits")
+        };
+        let drawn = draw(1);
+        assert_eq!(drawn, draw(1));
+        assert_ne!(drawn, draw(2));
+        let ((mean, covariance), (drawn_mean, drawn_covariance)) =
+            (moments(&values, 3), moments(&drawn, 3));
+        let pairs = mean.iter().zip(&drawn_mean);
+        for (expected, found) in pairs.chain(covariance.iter().zip(&drawn_covariance)) {
+            assert!((expected - found).abs() < 0.1, "{found} is not {expected}");
+        }
+    }
 }

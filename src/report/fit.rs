@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Export;
 use crate::shards::FileEntry;
 
 use super::build::grouped;
@@ -140,6 +142,25 @@ impl fmt::Display for Tried {
     }
 }
 
+impl FitReport {
+    /// A line for every export: its folder, and how much it holds.
+    fn exports(&self) -> String {
+        let folders = Export::WITH_FOLDER.into_iter().filter_map(Export::folder);
+        let lines = folders.filter_map(|folder| {
+            let files = self.files.iter();
+            let of_folder = files.filter(|(name, _)| {
+                let rest = name.strip_prefix(folder);
+                rest.is_some_and(|rest| rest.starts_with('/'))
+            });
+            let sizes: Vec<u64> = of_folder.map(|(_, entry)| entry.bytes).collect();
+            let (out, n_files) = (self.out.join(folder), sizes.len());
+            let size = ByteSize::b(sizes.iter().sum()).display().si();
+            (n_files > 0).then(|| format!("export  `{}`: {n_files} files, {size}\n", out.display()))
+        });
+        lines.collect()
+    }
+}
+
 impl fmt::Display for FitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.outcome == Outcome::UpToDate {
@@ -148,7 +169,8 @@ impl fmt::Display for FitReport {
             }
             return write!(
                 f,
-                "`{}` is up to date: every file is as this fit wrote it",
+                "{}`{}` is up to date: every file is as this fit wrote it",
+                self.exports(),
                 self.out.display()
             );
         }
@@ -182,6 +204,7 @@ impl fmt::Display for FitReport {
             grouped(self.trained_parameters),
             grouped(self.parameters),
         )?;
+        f.write_str(&self.exports())?;
         writeln!(
             f,
             "steps   {}: {} samples, {} tokens, {:.0} % padding",

@@ -96,11 +96,8 @@ impl FileEntry {
     /// [`Error::Damaged`] where it is missing, has another size or other bytes.
     pub fn verify(&self, path: &Path) -> Result<()> {
         self.verify_size(path)?;
-        let mut hasher = blake3::Hasher::new();
-        File::open(path)
-            .and_then(|file| hasher.update_reader(file).map(drop))
-            .map_err(Error::read(path))?;
-        if hasher.finalize().to_hex().as_str() != self.blake3 {
+        let found = File::open(path).and_then(|file| FileEntry::of_file(&file));
+        if found.map_err(Error::read(path))?.blake3 != self.blake3 {
             return Err(Error::Damaged {
                 path: path.to_owned(),
                 problem: "its bytes are not those that were written".to_owned(),
@@ -140,14 +137,34 @@ impl FileEntry {
 /// # Errors
 /// [`Error::Write`] with the path; a file that stood there before is still whole.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<FileEntry> {
+    replace_with(path, &mut |out| out.write_all(bytes))
+}
+
+/// [`replace`] with what `write` puts out, piece by piece.
+///
+/// # Errors
+/// As [`replace`], and those of `write`.
+pub fn replace_with(
+    path: &Path,
+    write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+) -> Result<FileEntry> {
     let beside = beside(path);
-    let write = || {
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        commit(&file, &beside, path)
+    let mut write = || {
+        let mut out = HashingFile {
+            file: File::create(&beside)?,
+            hasher: Some(blake3::Hasher::new()),
+            bytes: 0,
+        };
+        write(&mut out)?;
+        commit(&out.file, &beside, path)?;
+        Ok(FileEntry {
+            first_position: None,
+            rows: None,
+            bytes: out.bytes,
+            blake3: out.hash(),
+        })
     };
-    write().map_err(Error::write(path))?;
-    Ok(FileEntry::of_bytes(bytes))
+    write().map_err(Error::write(path))
 }
 
 /// A Parquet file under construction. Rows come in batches of any size; row groups of an artefact have a fixed one, and those
@@ -295,11 +312,7 @@ impl FileWriter {
             first_position: None,
             rows: Some(self.n_rows),
             bytes: written.bytes,
-            blake3: written
-                .hasher
-                .as_ref()
-                .map(|hasher| hasher.finalize().to_hex().to_string())
-                .unwrap_or_default(),
+            blake3: written.hash(),
         })
     }
 
@@ -391,6 +404,15 @@ struct HashingFile {
     file: File,
     hasher: Option<blake3::Hasher>,
     bytes: u64,
+}
+
+impl HashingFile {
+    /// In hex; empty where nothing was hashed.
+    fn hash(&self) -> String {
+        let hash = self.hasher.as_ref().map(blake3::Hasher::finalize);
+        hash.map(|hash| hash.to_hex().to_string())
+            .unwrap_or_default()
+    }
 }
 
 impl Write for HashingFile {

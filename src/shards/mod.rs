@@ -22,7 +22,7 @@ pub mod remote;
 mod supply;
 mod writer;
 
-pub use file::{FileEntry, FileWriter, Use, replace};
+pub use file::{FileEntry, FileWriter, Use, replace, replace_with};
 pub use folder::{OutFolder, State, is_held, lock_folder};
 pub use follow::{Followed, Found, find};
 pub use held_out::held_out;

@@ -144,9 +144,11 @@ impl ChatTokenizer {
         Ok(tried.ids[tried.response_start..].iter().any(ends))
     }
 
-    /// Tokens, those added included.
-    pub fn n_tokens(&self) -> usize {
-        self.tokenizer.get_vocab_size(true)
+    /// Rows a model needs for all tokens but these: one more than the highest of their ids.
+    pub fn n_rows_without(&self, ids: &[u32]) -> usize {
+        let vocabulary = self.tokenizer.get_vocab(true).into_values();
+        let others = vocabulary.filter(|id| !ids.contains(id));
+        others.max().map_or(0, |id| id as usize + 1)
     }
 
     /// The ids of the special tokens, in the order given.

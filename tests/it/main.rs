@@ -3,8 +3,12 @@
 /// The real binaries, scratch folders, and shards read back.
 mod delia;
 
+/// A fit that goes on from an adapter.
+mod adapter;
 /// Every error a user can provoke.
 mod bad_input;
+/// Weights that are not what they say.
+mod bad_weights;
 /// What `data/` promises.
 mod bundled;
 /// Conversations.
@@ -24,6 +28,8 @@ mod diversity;
 mod encodings;
 /// `--explain` and `--dry-run`.
 mod explain;
+/// What a fit leaves besides its adapter, scored beside it.
+mod export;
 /// A language model that misbehaves on command.
 mod fake_model;
 /// `delia-fit`.

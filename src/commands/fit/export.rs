@@ -1,12 +1,12 @@
 //! What a fit leaves: an adapter in PEFT's format, or a whole model in Hugging Face's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 
 use burn::tensor::DType;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, backend::Backend};
-use half::{bf16, f16};
 use safetensors::tensor::Dtype;
 use serde_json::Value;
 
@@ -15,14 +15,13 @@ use crate::checkpoint::{f32_bytes, safetensors_bytes};
 use crate::error::{Error, Result};
 use crate::lora;
 use crate::model::config::{CONFIG_FILE, SavedType};
-use crate::model::{ADAPTER_FILE, Decoder, Kernels};
+use crate::model::numbers::encode;
+use crate::model::save::FORMAT;
+use crate::model::{ADAPTER_FILE, Decoder, Kernels, SINGLE_FILE};
 use crate::tokenizer::{COMPANION_FILES, GENERATION_CONFIG, TEMPLATE_FILE, TOKENIZER_FILE};
 
 use super::Plan;
-use super::folder::{BASE_FOLDER, Files, FitFolder, MODEL_FILE};
-
-/// What Hugging Face's readers want to find in a safetensors file.
-const FORMAT: (&str, &str) = ("format", "pt");
+use super::folder::{BASE_FOLDER, Files, FitFolder};
 
 /// Writes the adapter with the tokenizer it was trained with.
 pub(super) fn adapter<B: AutodiffBackend + Kernels>(
@@ -67,7 +66,11 @@ pub(super) fn model<B: AutodiffBackend + Kernels>(
 ) -> Result<Files> {
     let mut files = tokenizer_files(folder, plan)?;
     let mut config = plan.fields.clone();
-    let saved_type = decoder.config().dtype;
+    let dtype = match decoder.config().dtype {
+        SavedType::F32 => Dtype::F32,
+        SavedType::Bf16 => Dtype::BF16,
+        SavedType::F16 => Dtype::F16,
+    };
     config.insert(
         "vocab_size".to_owned(),
         decoder.scoring_table().n_tokens().into(),
@@ -76,17 +79,7 @@ pub(super) fn model<B: AutodiffBackend + Kernels>(
     for (name, tensor) in decoder.tensors_mut() {
         let [rows, columns] = tensor.dims();
         let values = host(tensor.clone().inner());
-        let bytes = match saved_type {
-            SavedType::F32 => f32_bytes(&values),
-            SavedType::Bf16 => values
-                .iter()
-                .flat_map(|&value| bf16::from_f32(value).to_le_bytes())
-                .collect(),
-            SavedType::F16 => values
-                .iter()
-                .flat_map(|&value| f16::from_f32(value).to_le_bytes())
-                .collect(),
-        };
+        let bytes = encode(dtype, &values).expect("a type of floating-point numbers");
         let is_vector = name.ends_with("norm.weight") || name.ends_with(".bias");
         let shape = if is_vector {
             vec![columns]
@@ -95,13 +88,8 @@ pub(super) fn model<B: AutodiffBackend + Kernels>(
         };
         arrays.insert(name, (shape, bytes));
     }
-    let dtype = match saved_type {
-        SavedType::F32 => Dtype::F32,
-        SavedType::Bf16 => Dtype::BF16,
-        SavedType::F16 => Dtype::F16,
-    };
     let bytes = safetensors_bytes(&arrays, dtype, FORMAT);
-    folder.write(&mut files, MODEL_FILE, &bytes)?;
+    folder.write(&mut files, SINGLE_FILE, &bytes)?;
     let config = pretty(&Value::Object(config));
     folder.write(&mut files, CONFIG_FILE, config.as_bytes())?;
     if let Some(bytes) = plan.model.bytes(GENERATION_CONFIG)? {
@@ -112,17 +100,29 @@ pub(super) fn model<B: AutodiffBackend + Kernels>(
 
 fn tokenizer_files(folder: &FitFolder, plan: &Plan<'_>) -> Result<Files> {
     let mut files = Files::new();
+    for (name, bytes) in tokenizer_bytes(plan)? {
+        folder.write(&mut files, name, &bytes)?;
+    }
+    Ok(files)
+}
+
+/// The files of the tokenizer, new tokens and the layout of samples included.
+pub(super) fn tokenizer_bytes(
+    plan: &Plan<'_>,
+) -> Result<BTreeMap<&'static str, Cow<'static, [u8]>>> {
+    let mut files = BTreeMap::new();
     let tokenizer = plan.tokenizer.to_json()?;
-    folder.write(&mut files, TOKENIZER_FILE, tokenizer.as_bytes())?;
+    files.insert(TOKENIZER_FILE, tokenizer.into_bytes().into());
     for name in COMPANION_FILES {
         if let Some(bytes) = plan.model.bytes(name)? {
-            folder.write(&mut files, name, &bytes)?;
+            files.insert(name, bytes);
         }
     }
     let template = plan.tokenizer.template();
     if !template.is_own() {
         // Whoever asks the adapter has to lay prompts out as it learned them.
-        folder.write(&mut files, TEMPLATE_FILE, template.source().as_bytes())?;
+        let source = template.source().as_bytes().to_owned();
+        files.insert(TEMPLATE_FILE, source.into());
     }
     Ok(files)
 }
@@ -132,7 +132,8 @@ fn host<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
     data.into_vec().expect("cast to 32 bits")
 }
 
-fn pretty(value: &Value) -> String {
+/// JSON as people read it.
+pub(super) fn pretty(value: &Value) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("JSON");
     text.push('\n');
     text

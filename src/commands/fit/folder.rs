@@ -5,9 +5,10 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::config::Export;
 use crate::error::{Error, Result};
 use crate::lora::ADAPTER_CONFIG;
-use crate::model::{ADAPTER_FILE, config::CONFIG_FILE};
+use crate::model::{ADAPTER_FILE, INDEX_FILE, SINGLE_FILE, config::CONFIG_FILE};
 use crate::report::{FitReport, Outcome};
 use crate::shards::{FileEntry, lock_folder, replace};
 use crate::tokenizer::{COMPANION_FILES, GENERATION_CONFIG, TOKENIZER_FILE};
@@ -24,10 +25,10 @@ pub(super) const LOSS_CHART: &str = "loss.svg";
 pub(super) const LEDGER: &str = ".shards.jsonl";
 /// How the names of the files begin and end that hold a state of an unfinished fit, with its number of steps in between.
 const CHECKPOINT: (&str, &str) = (".checkpoint-", ".safetensors");
-/// The weights of a whole model.
-pub(super) const MODEL_FILE: &str = "model.safetensors";
 /// The bundled base model, where an adapter needs it on disk.
 pub(super) const BASE_FOLDER: &str = "base_model";
+/// How names of files and folders end until they are whole.
+pub(super) const UNFINISHED: &str = ".tmp";
 /// The summary, written last: a fit with one is complete.
 pub(super) const REPORT: &str = "report.json";
 
@@ -73,7 +74,7 @@ const FILES: [&str; 11] = [
     METRICS,
     METRICS_PARQUET,
     LOSS_CHART,
-    MODEL_FILE,
+    SINGLE_FILE,
     REPORT,
     ADAPTER_CONFIG,
     ADAPTER_FILE,
@@ -168,6 +169,16 @@ impl FitFolder {
         })
     }
 
+    /// Adds files to the report of the finished fit.
+    pub(super) fn add(&self, files: &Files) -> Result<()> {
+        let path = self.file(REPORT);
+        let text = fs::read(&path).map_err(Error::read(&path))?;
+        let report = serde_json::from_slice(&text);
+        let mut report: FitReport = report.map_err(|source| Error::Manifest { path, source })?;
+        report.files.extend(files.clone());
+        self.finish(&report)
+    }
+
     /// Writes the report, with which the fit is complete, and removes the checkpoints.
     pub(super) fn finish(&self, report: &FitReport) -> Result<()> {
         let text = serde_json::to_string_pretty(report).expect("texts and numbers");
@@ -210,7 +221,7 @@ impl FitFolder {
         // First the report, so that what is left never looks finished; last what makes the folder a fit's.
         self.remove(REPORT)?;
         for name in self.entries()? {
-            if name == BASE_FOLDER {
+            if is_folder(&name) {
                 let path = self.file(&name);
                 fs::remove_dir_all(&path).map_err(Error::write(&path))?;
             } else if name != RUN {
@@ -224,10 +235,11 @@ impl FitFolder {
         let entries = self.entries()?;
         let is_ours = entries.iter().any(|name| name == RUN);
         let is_known = |name: &str| {
-            let place = name.strip_suffix(".tmp").unwrap_or(name);
+            let place = name.strip_suffix(UNFINISHED).unwrap_or(name);
             FILES.contains(&place)
                 || COMPANION_FILES.contains(&place)
-                || [TOKENIZER_FILE, BASE_FOLDER].contains(&place)
+                || place == TOKENIZER_FILE
+                || is_folder(place)
                 || checkpoint_steps(place).is_some()
         };
         let foreign = entries.into_iter().find(|name| {
@@ -235,9 +247,13 @@ impl FitFolder {
             if is_ours {
                 !is_known(name)
             } else {
-                *name != format!("{RUN}.tmp")
+                *name != format!("{RUN}{UNFINISHED}")
             }
         });
+        let foreign = match foreign {
+            None => self.foreign_in_exports()?,
+            foreign => foreign,
+        };
         match foreign {
             None => Ok(()),
             Some(entry) => Err(Error::FolderForeign {
@@ -247,20 +263,70 @@ impl FitFolder {
         }
     }
 
-    fn entries(&self) -> Result<Vec<String>> {
-        let entries = fs::read_dir(&self.path).map_err(Error::read(&self.path))?;
-        let mut names = entries
-            .map(|entry| {
-                Ok(entry
-                    .map_err(Error::read(&self.path))?
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned())
-            })
-            .collect::<Result<Vec<_>>>()?;
-        names.sort();
-        Ok(names)
+    /// A file in a folder of an export that no export wrote: that folder is where another tool puts what it makes of it.
+    fn foreign_in_exports(&self) -> Result<Option<String>> {
+        let report = fs::read(self.file(REPORT)).ok();
+        let report: Option<FitReport> = report.and_then(|text| serde_json::from_slice(&text).ok());
+        let files = report.map(|report| report.files).unwrap_or_default();
+        for folder in Export::WITH_FOLDER.into_iter().filter_map(Export::folder) {
+            let prefix = format!("{folder}/");
+            let is_reported = files.keys().any(|file| file.starts_with(&prefix));
+            let mut folders = vec![folder.to_owned()];
+            while let Some(folder) = folders.pop() {
+                for name in names_in(&self.file(&folder))? {
+                    let path = format!("{folder}/{name}");
+                    if self.file(&path).is_dir() {
+                        folders.push(path);
+                    } else if !match is_reported {
+                        true => files.contains_key(&path),
+                        // It was written whole, and the fit stopped before it could say so.
+                        false => is_of_model(&name),
+                    } {
+                        return Ok(Some(path));
+                    }
+                }
+            }
+        }
+        Ok(None)
     }
+
+    fn entries(&self) -> Result<Vec<String>> {
+        names_in(&self.path)
+    }
+}
+
+/// Whether this is the name of a folder that a fit writes, whole or not.
+fn is_folder(name: &str) -> bool {
+    let name = name.strip_suffix(UNFINISHED).unwrap_or(name);
+    let mut exports = Export::WITH_FOLDER.into_iter();
+    name == BASE_FOLDER || exports.any(|export| export.folder() == Some(name))
+}
+
+/// Whether a file of this name belongs to a model or adapter.
+fn is_of_model(name: &str) -> bool {
+    let files = [
+        ADAPTER_CONFIG,
+        CONFIG_FILE,
+        GENERATION_CONFIG,
+        INDEX_FILE,
+        TOKENIZER_FILE,
+    ];
+    files.contains(&name) || COMPANION_FILES.contains(&name) || name.ends_with(".safetensors")
+}
+
+/// The names of what is in a folder, sorted; none where there is no folder.
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(Error::read(folder))?,
+    };
+    let names = entries.map(|entry| {
+        let name = entry.map_err(Error::read(folder))?.file_name();
+        Ok(name.to_string_lossy().into_owned())
+    });
+    let mut names = names.collect::<Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
 }
 
 /// The file of the state after so many steps.

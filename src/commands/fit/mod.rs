@@ -8,6 +8,7 @@ mod cuda;
 mod cuda;
 mod evaluation;
 mod export;
+mod exports;
 mod folder;
 mod plan;
 mod run;
@@ -130,10 +131,15 @@ pub fn fit(
     let mut plan = prepare(config, request, watch)?;
     let run = plan.run_toml(plan.stream.manifest.as_deref())?;
     let folder = FitFolder::lock(request.out)?;
-    let finished = match folder.enter(&run, request.fresh)? {
+    let mut finished = match folder.enter(&run, request.fresh)? {
         true => Some(folder.report(request.out)?),
         false => None,
     };
+    if let Some(report) = &mut finished {
+        if exports::write(&plan, &folder, &mut report.files, watch)? {
+            folder.add(&report.files)?;
+        }
+    }
     match finished {
         Some(report) if request.prompt.is_none() => return Ok(report),
         Some(_) => {}
@@ -288,7 +294,7 @@ impl Plan<'_> {
             folder.note_manifest(&self.run_toml(Some(&manifest))?)?;
         }
         let after = self.answer(run.decoder())?;
-        run.finish(self.tried(before, after))
+        run.finish(self.tried(before, after), watch)
     }
 
     /// The decoder as it is before the first step.

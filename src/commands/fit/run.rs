@@ -20,10 +20,10 @@ use crate::report::{
 use crate::trainer::{StepLoss, Trainer};
 
 use super::checkpoints::Checkpoints;
-use super::export;
 use super::folder::{Files, FitFolder, LOSS_CHART, METRICS, METRICS_PARQUET, checkpoint_name};
 use super::stream::Next;
 use super::{FitEvent, Plan};
+use super::{export, exports};
 
 /// A fit under way.
 pub(super) struct Run<'a, B: AutodiffBackend> {
@@ -236,7 +236,11 @@ where
     }
 
     /// Writes what the training has led to, the report last.
-    pub(super) fn finish(mut self, tried: Option<Tried>) -> Result<FitReport> {
+    pub(super) fn finish(
+        mut self,
+        tried: Option<Tried>,
+        watch: &dyn Fn(FitEvent<'_>),
+    ) -> Result<FitReport> {
         let (plan, progress) = (self.plan, self.progress);
         if progress.targets == 0 {
             return Err(Error::TooLong {
@@ -257,6 +261,7 @@ where
         } else {
             export::adapter(self.folder, plan, decoder)?
         };
+        exports::write(plan, self.folder, &mut files, watch)?;
         self.write_metrics(&mut files)?;
         let mut losses = loss_rows(self.log.steps());
         losses.extend(held_out_rows(progress.held_out_before, self.log.steps()));

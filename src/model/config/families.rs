@@ -12,6 +12,13 @@ pub(super) const FULL: &str = "full_attention";
 /// And those that see a window.
 pub(super) const SLIDING: &str = "sliding_attention";
 
+/// The most rows of a vocabulary: 128 times those of Gemma 3.
+const MAX_VOCABULARY: usize = 1 << 25;
+/// The widest state: 19 times what the largest Llama has inside its feed-forward network.
+const MAX_WIDTH: usize = 1 << 20;
+/// The most blocks: 32 times those of the largest Llama.
+const MAX_LAYERS: usize = 1 << 12;
+
 /// A family of decoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -160,12 +167,33 @@ pub(super) fn read(fields: Map<String, Value>) -> Read<DecoderConfig> {
         dtype: fields.saved_type()?,
     };
     fields.refuse_others()?;
+    check_sizes(&config)?;
     Ok(config)
+}
+
+/// Refuses sizes that no decoder has, before memory is taken for them and while their products are still numbers.
+fn check_sizes(config: &DecoderConfig) -> Read<()> {
+    let heads = config.n_heads.saturating_mul(config.head_dim);
+    let sizes = [
+        ("vocab_size", config.vocab_size, MAX_VOCABULARY),
+        ("hidden_size", config.hidden_size, MAX_WIDTH),
+        ("intermediate_size", config.intermediate_size, MAX_WIDTH),
+        ("num_attention_heads` times `head_dim", heads, MAX_WIDTH),
+    ];
+    let too_large = sizes.into_iter().find(|(_, size, limit)| size > limit);
+    too_large.map_or(Ok(()), |(name, size, limit)| {
+        Err(format!("`{name}` is {size}, at most {limit} are read"))
+    })
 }
 
 /// The window of every block.
 fn windows(fields: &mut Fields, family: Family) -> Read<Vec<Option<usize>>> {
     let n_layers = fields.size("num_hidden_layers")?;
+    if n_layers > MAX_LAYERS {
+        return Err(format!(
+            "`num_hidden_layers` is {n_layers}, at most {MAX_LAYERS} are read"
+        ));
+    }
     let kinds = fields.texts("layer_types")?;
     let given = match family {
         Family::Llama | Family::Gemma => None,
