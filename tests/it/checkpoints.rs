@@ -82,6 +82,7 @@ fn report(scratch: &Scratch, out: &str) -> Value {
         "files",
         "seconds",
         "evaluation_seconds",
+        "waiting_seconds",
         "tokens_per_second",
     ] {
         assert!(fields.remove(field).is_some(), "{field}");

@@ -48,11 +48,15 @@ fn until(scratch: &Scratch, n_steps: u64) {
 /// A whole fit that is stopped after step 7, killed after step 9, and goes on after step 7 to its end.
 fn in_three_runs(scratch: &Scratch) {
     until(scratch, 7);
-    let checkpoint = scratch.path().join("adapter/.checkpoint.safetensors");
-    let at_seven = fs::read(&checkpoint).expect("a checkpoint");
+    let checkpoint = |steps: u64| {
+        let name = format!("adapter/.checkpoint-{steps}.safetensors");
+        scratch.path().join(name)
+    };
+    let at_seven = fs::read(checkpoint(7)).expect("a checkpoint");
     until(scratch, 9);
     // A process that was killed has logged more than its last checkpoint knows.
-    fs::write(&checkpoint, at_seven).expect("put back");
+    fs::rename(checkpoint(9), checkpoint(7)).expect("replaced");
+    fs::write(checkpoint(7), at_seven).expect("put back");
     until(scratch, 22);
 }
 
