@@ -173,7 +173,9 @@ fn serve(
         let name = name_of(asked);
         let mut counts = counts.lock().expect("not poisoned");
         let count = counts.entry(name.clone()).or_default();
-        let reply = match fs::read(folder.join(&name)) {
+        let path = asked.path.split('?').next().unwrap_or_default();
+        let path = path.trim_start_matches("/at").trim_start_matches('/');
+        let reply = match fs::read(folder.join(path)) {
             Ok(bytes) => file(&bytes, "\"v1\"", asked),
             Err(_) => Reply::new(404, "nothing here"),
         };
@@ -196,6 +198,19 @@ fn names(server: &Server) -> Vec<String> {
     server.asked().iter().map(name_of).collect()
 }
 
+/// The shards it was asked for.
+fn shards_asked(server: &Server) -> Vec<String> {
+    let mut names = names(server);
+    names.retain(|name| name.starts_with('0'));
+    names
+}
+
+fn has_checkpoint(scratch: &Scratch, out: &str) -> bool {
+    let entries = fs::read_dir(scratch.path().join(out)).expect("a folder");
+    let mut names = entries.map(|entry| entry.expect("an entry").file_name());
+    names.any(|name| name.to_string_lossy().starts_with(".checkpoint"))
+}
+
 fn shards_of(scratch: &Scratch) -> PathBuf {
     scratch.path().join("shards")
 }
@@ -215,7 +230,7 @@ fn an_address_gives_the_same_adapter_and_keeps_its_secrets() {
     }
     let asked = server.asked();
     assert_eq!(names(&server)[0], "manifest.json");
-    assert_eq!(asked.len(), 6, "each shard is fetched once");
+    assert_eq!(shards_asked(&server).len(), 5, "each is fetched once");
     for asked in &asked {
         assert!(asked.path.ends_with("?signature=abcdef"), "{}", asked.path);
         let is_basic = |text: &str| text.starts_with("Basic ");
@@ -248,7 +263,7 @@ fn an_address_gives_the_same_adapter_and_keeps_its_secrets() {
     fit(&scratch, &server.url("at/manifest.json"), "again", &[]).ok();
     fit(&scratch, &server.url("at"), "planned", &["--plan"]).ok();
     assert!(!scratch.path().join("planned").exists());
-    assert_eq!(names(&server)[6..], ["manifest.json", "manifest.json"]);
+    assert_eq!(shards_asked(&server).len(), 5);
 }
 
 #[test]
@@ -494,8 +509,7 @@ fn two_fits_fetch_a_shard_once() {
     for out in ["one", "two"] {
         assert_same_bits(&scratch, out);
     }
-    let mut shards = names(&server);
-    shards.retain(|name| name.ends_with(".parquet"));
+    let shards = shards_asked(&server);
     assert_eq!(shards.len(), 5, "{shards:?}");
     let kept = fs::read_dir(scratch.path().join("cache/shards")).expect("the cache");
     let kept: Vec<_> = kept.map(|entry| entry.expect("an entry").path()).collect();
@@ -658,8 +672,7 @@ fn a_followed_fit_goes_on_during_the_build_and_after_it() {
     running.says("waiting for `live/00001.parquet`");
     running.signal("-INT");
     assert_eq!(running.code(), Some(130));
-    let checkpoint = scratch.path().join("parts/.checkpoint.safetensors");
-    assert!(checkpoint.exists());
+    assert!(has_checkpoint(&scratch, "parts"));
     // Killed while it waits, and while it works.
     build.put_shards(1..3);
     let mut running = Running::start(&scratch, "live", "parts", &["--follow"]);
@@ -749,12 +762,7 @@ fn a_build_that_died_is_spoken_of() {
     running.says("no `delia-build` is at work in `live`: repeat its command");
     running.signal("-INT");
     assert_eq!(running.code(), Some(130));
-    assert!(
-        !scratch
-            .path()
-            .join("followed/.checkpoint.safetensors")
-            .exists()
-    );
+    assert!(!has_checkpoint(&scratch, "followed"));
 }
 
 #[test]
