@@ -125,11 +125,11 @@ impl AdapterConfig {
         if let Some((name, value)) = unknown.next() {
             return Err(format!("`{name}` = {value} is not supported"));
         }
-        if let Value::String(init) = &config["init_lora_weights"] {
-            if !INITS.contains(&init.as_str()) {
-                let problem = "it changes the base, and has to be converted to a plain adapter";
-                return Err(format!("`init_lora_weights` = \"{init}\": {problem}"));
-            }
+        if let Value::String(init) = &config["init_lora_weights"]
+            && !INITS.contains(&init.as_str())
+        {
+            let problem = "it changes the base, and has to be converted to a plain adapter";
+            return Err(format!("`init_lora_weights` = \"{init}\": {problem}"));
         }
         let targets = match &config["target_modules"] {
             Value::String(pattern) if pattern == "all-linear" => Targets::All,

@@ -35,7 +35,7 @@ pub fn add_tokens<B: AutodiffBackend>(
     if n_needed > n_rows || !is_without_gap {
         let last_of_new = ids.last().map_or(0, |&id| id as usize + 1);
         return Err(Error::Vocabulary {
-            n_tokens: if is_without_gap {
+            n_tokens: if n_needed > n_rows {
                 n_needed
             } else {
                 last_of_new

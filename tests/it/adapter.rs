@@ -276,7 +276,7 @@ fn tokens_that_the_adapter_does_not_know_start_anew() {
     ];
     fit(&scratch, &[&without[..], &["--special-token"]].concat())
         .fails(1, &["trainable_tokens_delta", "--special-token"]);
-    // Another token, though it has the same id, is the user's word; another base is not.
+    // Beside another base nothing fits, and what the adapter says of itself cannot be set.
     let before = hashes(&scratch.path().join("first"));
     let bundled = ["shards", "--adapter", "first", "--out", "none", "--fresh"];
     fit(&scratch, &bundled).fails(

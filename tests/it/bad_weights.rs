@@ -386,7 +386,7 @@ fn an_adapter_of_another_base_is_refused() {
     };
     refused(
         "mha_untied",
-        &[61],
+        &[67],
         &[
             "gqa_tied_lora/adapter_model.safetensors`: tensor `",
             "q_proj",

@@ -546,7 +546,7 @@ fn new_tokens_start_where_they_are_told_to() {
 #[test]
 fn new_tokens_take_the_rows_of_a_padded_vocabulary_first() {
     let scratch = with_shards();
-    // Five rows are left, and one token more than fits.
+    // One row is left for two tokens.
     golden_base(&scratch, "gqa_tied", 66);
     train(&scratch, &BOTH);
     let config = read_json(&scratch.path().join("out/merged/config.json"));

@@ -135,10 +135,10 @@ pub fn fit(
         true => Some(folder.report(request.out)?),
         false => None,
     };
-    if let Some(report) = &mut finished {
-        if exports::write(&plan, &folder, &mut report.files, watch)? {
-            folder.add(&report.files)?;
-        }
+    if let Some(report) = &mut finished
+        && exports::write(&plan, &folder, &mut report.files, watch)?
+    {
+        folder.add(&report.files)?;
     }
     match finished {
         Some(report) if request.prompt.is_none() => return Ok(report),
