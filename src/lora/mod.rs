@@ -108,7 +108,10 @@ pub fn load<B: AutodiffBackend + Kernels>(
         other => other,
     })?;
     let mut used = Vec::new();
-    for (name, tensor) in decoder.trained_mut() {
+    let mut trained = decoder.trained_mut();
+    // Matrices first: of an adapter of another model their shapes say more than ids of tokens.
+    trained.sort_by_key(|(name, _)| name.ends_with(TOKEN_ROWS));
+    for (name, tensor) in trained {
         let name = format!("{PREFIX}{name}");
         let is_rows = name.ends_with(TOKEN_ROWS);
         if is_rows && !weights.has(&name) {

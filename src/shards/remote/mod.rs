@@ -123,7 +123,7 @@ pub fn file(
     });
     let bytes = bytes.map_err(at(&place))?;
     let path = PathBuf::from(shown(&place));
-    if FileEntry::of_bytes(&bytes) != *entry {
+    if !entry.is_same(&FileEntry::of_bytes(&bytes)) {
         return Err(Error::Damaged {
             path,
             problem: "its bytes are not those the manifest names".to_owned(),
