@@ -176,7 +176,7 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recompute: Option<Recompute>,
 
-    /// Hold the frozen projections in 8 or 4 bits (QLoRA) [default: as they are]
+    /// Hold the frozen projections in 8 or 4 bits (QLoRA); on the CPU both take 8 [default: as they are]
     #[arg(long, value_enum, value_name = "BITS", conflicts_with = "full")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantize_base: Option<QuantizeBase>,

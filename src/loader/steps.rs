@@ -83,7 +83,11 @@ impl Steps {
     /// The stretches of steps that optimiser and schedule are begun anew for, in order; one where the stream has no stages.
     pub fn stretches(&self) -> Vec<Range<u64>> {
         let per_epoch = self.per_epoch();
-        let passes = 0..self.n.div_ceil(per_epoch.max(1));
+        // Where all is one stage, another pass over it goes on.
+        let passes = match self.stages.len() {
+            1 => 0..1,
+            _ => 0..self.n.div_ceil(per_epoch.max(1)),
+        };
         let begins = passes.flat_map(|pass| {
             let anew = self.stages.iter().filter(|stage| stage.begins_anew);
             anew.map(move |stage| pass * per_epoch + stage.steps.start)

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn the_least_recently_used_makes_room_and_what_is_at_hand_stays() {
         let scratch = tempfile::tempdir().expect("a folder");
-        let store = store(scratch.path(), 10);
+        let store = store(scratch.path(), 11);
         let entries = [("aaaa", 3), ("bbbb", 1), ("cc", 2)];
         let [a, b, c] = entries.map(|(text, used)| put(&store, text, used));
         let new = FileEntry::of_bytes(b"ddd");
