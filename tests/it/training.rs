@@ -376,6 +376,7 @@ fn a_step_may_be_the_mean_of_its_micro_batches() {
     let samples = [
         (vec![5, 9, 67, 7, 30, 67, 4, 8], 6),
         (vec![8, 17, 60, 33, 12, 9, 1], 1),
+        (vec![1, 2, 3, 4, 5, 6, 7, 8, 9], 4),
         (vec![67, 2, 9], 1),
     ];
     let whole = batch(0, samples.into_iter());
