@@ -99,11 +99,12 @@ where
     /// # Errors
     /// [`Error::NotANumber`] for a loss, gradient or weight that is not finite; nothing has changed then.
     pub fn step(&mut self, batch: &GlobalBatch) -> Result<Option<StepLoss>> {
-        if batch.n_targets == 0 {
-            return Ok(None);
-        }
+        // Also where the first step of a stage has nothing to learn.
         if self.config.schedule.begin_anew_at(batch.step) {
             self.moments.clear();
+        }
+        if batch.n_targets == 0 {
+            return Ok(None);
         }
         let (gradients, sums) = self.gradients(batch)?;
         let grad_norm = norm(gradients.values());
