@@ -6,6 +6,7 @@ use burn::tensor::{DType, Distribution, IndexingUpdateOp, Int, Tensor};
 
 use super::config::{Activation, Norm};
 use super::kernels::{Branch, Kernels};
+use super::random::seeded;
 
 /// [`super::Kernels::rms_norm`]
 pub(super) fn rms_norm<B: Backend>(
@@ -95,10 +96,8 @@ fn inner_tanh<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
 
 /// [`super::Kernels::dropout`]
 pub(super) fn dropout<B: Backend>(x: Tensor<B, 2>, probability: f64, seed: u64) -> Tensor<B, 2> {
-    let device = x.device();
-    B::seed(&device, seed);
     let kept = 1.0 - probability;
-    let mask = Tensor::<B, 2>::random(x.dims(), Distribution::Bernoulli(kept), &device);
+    let mask: Tensor<B, 2> = seeded(x.dims(), Distribution::Bernoulli(kept), seed, &x.device());
     let dtype = x.dtype();
     x * (mask / kept).cast(dtype)
 }

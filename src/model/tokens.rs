@@ -198,12 +198,13 @@ pub(super) fn indices<B: Backend>(
 #[cfg(test)]
 mod tests {
     use burn::tensor::Distribution;
-    use burn_flex::{Flex, FlexDevice};
+    use burn_flex::Flex;
 
+    use super::super::random::tests::drawn;
     use super::*;
 
     fn random(shape: [usize; 2]) -> Tensor<Flex, 2> {
-        Tensor::random(shape, Distribution::Default, &FlexDevice)
+        drawn(shape, Distribution::Default)
     }
 
     fn host<const D: usize>(tensor: &Tensor<Flex, D>) -> Vec<f32> {

@@ -423,11 +423,12 @@ mod tests {
     use burn_flex::FlexDevice;
 
     use super::super::kernels::Dropout;
+    use super::super::random::tests::drawn;
     use super::super::{attention as plain_attention, plain};
     use super::*;
 
     fn random<const D: usize>(shape: [usize; D]) -> Tensor<Flex, D> {
-        Tensor::random(shape, Distribution::Normal(0.0, 2.0), &FlexDevice)
+        drawn(shape, Distribution::Normal(0.0, 2.0))
     }
 
     #[track_caller]
