@@ -5,10 +5,10 @@
 
 use serde::Serialize;
 
-use crate::config::{QuantizeBase, Recompute};
+use crate::config::Recompute;
 use crate::lora::AdapterConfig;
-use crate::model::PROJECTIONS;
 use crate::model::config::DecoderConfig;
+use crate::model::{NUMBERS_A_SCALE, PROJECTIONS, QUERIES_IN_FLIGHT, SCORES_IN_FLIGHT};
 
 /// Bytes of a number in 32 bits, in which everything trained is kept.
 const F32: u64 = 4;
@@ -17,18 +17,12 @@ const F32: u64 = 4;
 /// made, the new value and the new moments beside the old, so that a weight that is no number changes nothing.
 const OPTIMIZER_BYTES: u64 = 6 * F32;
 
-/// Numbers that share a scale where weights are held in few bits.
-const NUMBERS_A_SCALE: u64 = 32;
-
-/// Queries of a row whose scores the attention holds at a time, where it computes row by row.
-const QUERIES: u64 = 512;
-
 /// Copies of the attention's scores while a block's gradient is computed: the probabilities, their gradient, and that of the
 /// scores.
 const COPIES_OF_SCORES: u64 = 3;
 
 /// Scores of tokens over the vocabulary that the loss holds at a time, and their gradient.
-const LOSS_SCORES: u64 = 2 << 23;
+const LOSS_SCORES: u64 = 2 * SCORES_IN_FLIGHT as u64;
 
 /// What is fitted.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +31,8 @@ pub struct Fitted<'a> {
     pub decoder: &'a DecoderConfig,
     /// Bytes of a number of the frozen weights, and of what passes between the blocks.
     pub number_bytes: u64,
-    /// How the frozen projections are held, where not as such numbers.
-    pub quantized: Option<QuantizeBase>,
+    /// Bits of a number of the frozen projections, where they are quantised.
+    pub quantized_bits: Option<u64>,
     /// The adapters; none where every weight is trained.
     pub adapters: Option<&'a AdapterConfig>,
     /// Tokens with trained rows of their own.
@@ -145,7 +139,7 @@ impl Fitted<'_> {
     /// A token keeps of every block, in numbers: of the attention what it read, that normalised, queries, keys and values, and what
     /// was attended, `2d + 2q + 2kv`; of the feed-forward network what it read, that normalised, and three widths, `2d + 3·intermediate`;
     /// and what else a family normalises. What is computed again is there for one block at a time, and what it read for
-    /// all. The scores of the attention are of one block at a time: `heads · tokens` for each of 512 queries where it is
+    /// all. The scores of the attention are of one block at a time: `heads · tokens` for each of [`QUERIES_IN_FLIGHT`] queries where it is
     /// computed over rows of samples, and too few to count where not.
     pub fn memory(&self, together: Together) -> Memory {
         let config = self.decoder;
@@ -159,7 +153,7 @@ impl Fitted<'_> {
         };
         let of_token = self.kept_of_token();
         let seen = match together.in_rows {
-            true => together.longest.min(QUERIES),
+            true => together.longest.min(QUERIES_IN_FLIGHT as u64),
             false => 0,
         };
         let attention = COPIES_OF_SCORES * config.n_heads as u64 * together.tokens * seen;
@@ -249,7 +243,7 @@ impl Fitted<'_> {
     /// Bytes of the model's weights, as numbers of so many bytes but for what is held in few bits.
     fn frozen_bytes(&self, number: u64) -> u64 {
         let all = self.decoder.n_parameters() as u64;
-        let Some(quantized) = self.quantized else {
+        let Some(bits) = self.quantized_bits else {
             return all * number;
         };
         let of_block: u64 = self
@@ -258,11 +252,7 @@ impl Fitted<'_> {
             .map(|[out, inputs]| out * inputs)
             .sum();
         let held = of_block * self.decoder.n_layers() as u64;
-        let bits = match quantized {
-            QuantizeBase::Q8 => 8,
-            QuantizeBase::Q4 => 4,
-        };
-        (all - held) * number + held * bits / 8 + held / NUMBERS_A_SCALE * F32
+        (all - held) * number + held * bits / 8 + held / NUMBERS_A_SCALE as u64 * F32
     }
 }
 
@@ -295,7 +285,7 @@ mod tests {
         Fitted {
             decoder,
             number_bytes: 2,
-            quantized: None,
+            quantized_bits: None,
             adapters,
             new_tokens: 1,
             recompute: Recompute::None,
@@ -362,17 +352,14 @@ mod tests {
         let one_block = memory.activations / 32;
         assert_eq!(block, 2 * 8_192 * 4_096 * 32 + one_block);
         let held = |bits| {
-            let quantized = Some(bits);
-            Fitted { quantized, ..lora }.memory(together).weights as f64 / 6.74e9
+            let held = Fitted {
+                quantized_bits: Some(bits),
+                ..lora
+            };
+            held.memory(together).weights as f64 / 6.74e9
         };
-        assert!(
-            (1.15..1.25).contains(&held(QuantizeBase::Q8)),
-            "a byte and a scale"
-        );
-        assert!(
-            (0.65..0.75).contains(&held(QuantizeBase::Q4)),
-            "half a byte"
-        );
+        assert!((1.15..1.25).contains(&held(8)), "a byte and a scale");
+        assert!((0.65..0.75).contains(&held(4)), "half a byte");
     }
 
     #[test]

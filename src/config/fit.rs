@@ -1,350 +1,28 @@
-//! What `delia-fit` is asked for.
+//! What `delia-fit` is meant to do: complete and checked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
 
 use super::export::{Export, ShardSize};
+use super::fit_table::{DEFAULT_MODEL, FitTable};
 use super::fit_values::{
     BatchSize, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,
 };
 use super::keeping::{EvalEvery, Keep};
-use super::preset::Preset;
 use super::schedule::{Decay, Warmup};
 use super::template::TemplateChoice;
 
-/// The model of a fit that names none.
-pub(super) const DEFAULT_MODEL: &str = "bundled:tiny";
-/// Samples in a step, as in the paper.
-pub(super) const DEFAULT_BATCH_SIZE: u64 = 64;
-/// Samples in a step of a stream below [`SMALL_STREAM`] rows.
-pub(super) const SMALL_BATCH_SIZE: u64 = 16;
-/// Rows below which the paper takes smaller batches.
-pub(super) const SMALL_STREAM: u64 = 256;
+/// The most passes there may be: more than any training takes.
+const MAX_EPOCHS: u32 = 10_000;
 /// Tokens in a sample, where the model allows as many.
 const DEFAULT_MAX_LENGTH: usize = 2_048;
 /// Steps between two checkpoints.
 const DEFAULT_SAVE_EVERY: u64 = 50;
 /// Rows of each kind that the held-out loss is measured on; unmeasured how far it then is from that of all.
 const DEFAULT_EVAL_ROWS: u64 = 200;
-
-/// The `[fit]` table, and the flags of `delia-fit` of the same names.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, clap::Args)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-#[command(next_help_heading = "What to fit")]
-pub struct FitTable {
-    /// The base model: a Hugging Face folder, or `bundled:tiny` [default: bundled:tiny]
-    #[arg(long, value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<PathBuf>,
-
-    /// The set of defaults; every other flag wins over it, and it wins over a recipe [default: paper]
-    #[arg(long, value_enum, value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preset: Option<Preset>,
-
-    /// Inner size of the adapters [default: 16]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rank: Option<usize>,
-
-    /// The adapters' outputs are scaled by alpha / rank [default: 32]
-    #[arg(long, value_name = "X")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub alpha: Option<f64>,
-
-    /// Dropout before the adapters [default: 0.05]
-    #[arg(long, value_name = "P")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dropout: Option<f64>,
-
-    /// Which projections get an adapter: `all`, names such as `q_proj,v_proj`, or `re:REGEX` of whole module names [default: all]
-    #[arg(long, value_name = "TARGETS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub targets: Option<Targets>,
-
-    /// Scale by alpha / sqrt(rank) instead (rsLoRA)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rslora: Option<bool>,
-
-    /// Train the length of every row of a matrix apart from its direction (DoRA)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dora: Option<bool>,
-
-    /// How much faster the second matrix of an adapter learns than the first (LoRA+) [default: 1]
-    #[arg(long, value_name = "X")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lora_plus_ratio: Option<f64>,
-
-    /// Noise on the embeddings of every sample (NEFTune); 5 to 15 is usual [default: 0]
-    #[arg(long, value_name = "ALPHA")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub neftune: Option<f64>,
-
-    /// Start from this adapter, Delia's or PEFT's, with its rank, alpha and targets
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["rank", "alpha", "targets", "rslora", "dora", "full"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub adapter: Option<PathBuf>,
-
-    /// The highest learning rate [default: 2e-4]
-    #[arg(long, value_name = "X")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lr: Option<f64>,
-
-    /// How the learning rate falls behind the warm-up [default: cosine]
-    #[arg(long, value_enum, value_name = "DECAY")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<Decay>,
-
-    /// The share of the steps over which the learning rate rises from 0, from 0 to 1 [default: 0.05]
-    #[arg(long, value_name = "SHARE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warmup: Option<f64>,
-
-    /// The steps over which the learning rate rises from 0, instead of a share
-    #[arg(long, value_name = "STEPS", conflicts_with = "warmup")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warmup_steps: Option<u64>,
-
-    /// AdamW's weight decay [default: 0.01]
-    #[arg(long, value_name = "X")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight_decay: Option<f64>,
-
-    /// The largest norm of a step's gradient [default: 1]
-    #[arg(long, value_name = "X")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clip: Option<f64>,
-
-    /// Passes over the shards [default: 1]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<u32>,
-
-    /// Samples in a step; `auto` is 64, and 16 for less than 256 rows [default: auto]
-    #[arg(long, value_name = "N|auto")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch_size: Option<BatchSize>,
-
-    /// Stop after so many steps; the schedule of the learning rate ends there
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_steps: Option<u64>,
-
-    /// Tokens in a sample [default: the model's positions, at most 2048]
-    #[arg(long, value_name = "TOKENS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_length: Option<usize>,
-
-    /// What becomes of a sample with more tokens [default: drop]
-    #[arg(long, value_enum, value_name = "FATE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub too_long: Option<TooLong>,
-
-    /// How prompt and response become one text: `chat`, the model's own chat template; `alpaca`; `raw`, nothing around them; or
-    /// a Jinja file [default: chat, and alpaca for a model without one]
-    #[arg(long, value_name = "LAYOUT|FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub template: Option<TemplateChoice>,
-
-    /// A system message before every prompt; with `alpaca` in the place of the opening words, with `raw` a line
-    #[arg(long, value_name = "TEXT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub system: Option<String>,
-
-    /// Which tokens the loss counts [default: response]
-    #[arg(long, value_enum, value_name = "TOKENS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss_on: Option<LossOn>,
-
-    /// What the loss of a step is a mean of [default: token]
-    #[arg(long, value_enum, value_name = "WHAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss_norm: Option<LossNorm>,
-
-    /// Tokens computed at a time: less takes less memory [default: 1024 on the CPU, 8192 on a GPU]
-    #[arg(long, value_name = "TOKENS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub micro_tokens: Option<usize>,
-
-    /// What is computed a second time in the backward pass instead of being kept in memory [default: none]
-    #[arg(long, value_enum, value_name = "WHAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub recompute: Option<Recompute>,
-
-    /// Hold the frozen projections in 8 or 4 bits (QLoRA); on the CPU both take 8 [default: as they are]
-    #[arg(long, value_enum, value_name = "BITS", conflicts_with = "full")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quantize_base: Option<QuantizeBase>,
-
-    /// A token to add to the vocabulary; may be given several times, without a value for none [default: those the build names]
-    #[arg(long, value_name = "TOKEN", num_args = 0..=1)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub special_token: Option<Vec<String>>,
-
-    /// Where the rows of new tokens start: `random`, `zeros`, `mean-cov` (drawn like the model's own rows), `mean:TEXT` or
-    /// `copy:TOKEN` [default: random]
-    #[arg(long, value_name = "INIT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub init: Option<Init>,
-
-    /// Train every weight instead of adapters, and write a whole model
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, conflicts_with_all = ["rank", "alpha", "dropout"])]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub full: Option<bool>,
-
-    /// Start from fresh weights in the shape of this `config.json`, to train with `--full` or to measure; the tokenizer stays
-    /// the model's
-    #[arg(long, value_name = "CONFIG")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub init_model: Option<PathBuf>,
-
-    /// Seed of every random choice [default: 0]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-
-    /// Steps between two checkpoints [default: 50]
-    #[arg(long, value_name = "STEPS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub save_every: Option<u64>,
-
-    /// Steps between two measurements of the held-out loss, or `off`; `auto` is 4 times, or only in the end where that would be
-    /// more than a tenth of the samples trained on [default: auto]
-    #[arg(long, value_name = "STEPS|auto|off")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub eval_every: Option<EvalEvery>,
-
-    /// Rows the held-out loss is measured on, of the task's and of the others: the first of each [default: 200]
-    #[arg(long, value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub eval_rows: Option<u64>,
-
-    /// Checkpoints to keep until the fit is complete; `best` ends with the step of the lowest held-out task loss instead of the
-    /// last [default: 1]
-    #[arg(long, value_name = "N|best")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keep: Option<Keep>,
-
-    /// What to leave besides the adapter; may be given several times, and to a fit that is finished
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        value_name = "WHAT",
-        conflicts_with = "full"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub export: Option<Vec<Export>>,
-
-    /// Bytes in a file of a merged model [default: 5GB]
-    #[arg(long, value_name = "SIZE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub export_shard_size: Option<ShardSize>,
-}
-
-impl FitTable {
-    /// This table with everything that `flags` says put over it.
-    #[must_use]
-    pub fn overridden_by(self, flags: FitTable) -> FitTable {
-        let mut below = match flags.preset {
-            Some(_) => self.without_presets(),
-            None => self,
-        };
-        // The same thing said in two ways: the flag's way counts.
-        if flags.warmup.is_some() || flags.warmup_steps.is_some() {
-            (below.warmup, below.warmup_steps) = (None, None);
-        }
-        below.filled_from(flags)
-    }
-
-    /// This table without what a preset sets.
-    fn without_presets(self) -> FitTable {
-        FitTable {
-            rank: None,
-            alpha: None,
-            dropout: None,
-            targets: None,
-            lr: None,
-            schedule: None,
-            warmup: None,
-            warmup_steps: None,
-            weight_decay: None,
-            clip: None,
-            epochs: None,
-            batch_size: None,
-            loss_norm: None,
-            ..self
-        }
-    }
-
-    fn filled_from(self, flags: FitTable) -> FitTable {
-        FitTable {
-            model: flags.model.or(self.model),
-            preset: flags.preset.or(self.preset),
-            rank: flags.rank.or(self.rank),
-            alpha: flags.alpha.or(self.alpha),
-            dropout: flags.dropout.or(self.dropout),
-            targets: flags.targets.or(self.targets),
-            rslora: flags.rslora.or(self.rslora),
-            dora: flags.dora.or(self.dora),
-            lora_plus_ratio: flags.lora_plus_ratio.or(self.lora_plus_ratio),
-            neftune: flags.neftune.or(self.neftune),
-            adapter: flags.adapter.or(self.adapter),
-            lr: flags.lr.or(self.lr),
-            schedule: flags.schedule.or(self.schedule),
-            warmup: flags.warmup.or(self.warmup),
-            warmup_steps: flags.warmup_steps.or(self.warmup_steps),
-            weight_decay: flags.weight_decay.or(self.weight_decay),
-            clip: flags.clip.or(self.clip),
-            epochs: flags.epochs.or(self.epochs),
-            batch_size: flags.batch_size.or(self.batch_size),
-            max_steps: flags.max_steps.or(self.max_steps),
-            max_length: flags.max_length.or(self.max_length),
-            too_long: flags.too_long.or(self.too_long),
-            template: flags.template.or(self.template),
-            system: flags.system.or(self.system),
-            loss_on: flags.loss_on.or(self.loss_on),
-            loss_norm: flags.loss_norm.or(self.loss_norm),
-            micro_tokens: flags.micro_tokens.or(self.micro_tokens),
-            recompute: flags.recompute.or(self.recompute),
-            quantize_base: flags.quantize_base.or(self.quantize_base),
-            special_token: flags.special_token.or(self.special_token),
-            init: flags.init.or(self.init),
-            full: flags.full.or(self.full),
-            init_model: flags.init_model.or(self.init_model),
-            seed: flags.seed.or(self.seed),
-            save_every: flags.save_every.or(self.save_every),
-            eval_every: flags.eval_every.or(self.eval_every),
-            eval_rows: flags.eval_rows.or(self.eval_rows),
-            keep: flags.keep.or(self.keep),
-            export: flags.export.or(self.export),
-            export_shard_size: flags.export_shard_size.or(self.export_shard_size),
-        }
-    }
-
-    /// Makes relative paths start from `folder`.
-    pub(super) fn rebase(&mut self, folder: &Path) {
-        let template = match &mut self.template {
-            Some(TemplateChoice::File(path)) => Some(path),
-            _ => None,
-        };
-        let models = [&mut self.model, &mut self.init_model, &mut self.adapter];
-        for path in models
-            .into_iter()
-            .filter_map(Option::as_mut)
-            .chain(template)
-        {
-            if !path.starts_with(DEFAULT_MODEL) {
-                *path = folder.join(&*path);
-            }
-        }
-    }
-}
 
 /// Everything that decides the result of a fit on given shards and a given device, and nothing that does not.
 #[derive(Clone, Debug, Serialize)]
@@ -448,6 +126,13 @@ impl FitConfig {
     /// # Errors
     /// [`Error::Setting`] for a value that cannot be meant, named by its key.
     pub fn from_table(table: FitTable) -> Result<FitConfig> {
+        if let (Some(key), Some(_)) = (table.says_of_adapter(), &table.adapter) {
+            return Err(Error::Setting {
+                key,
+                problem: "`adapter` names an adapter to start from, which says it".to_owned(),
+                hint: "leave one of them out".to_owned(),
+            });
+        }
         let full = table.full.unwrap_or(false);
         let preset = table.preset.unwrap_or_default().defaults();
         let config = FitConfig {
@@ -484,7 +169,7 @@ impl FitConfig {
             system: table.system,
             loss_on: table.loss_on.unwrap_or_default(),
             loss_norm: table.loss_norm.unwrap_or(preset.loss_norm),
-            micro_tokens: table.micro_tokens,
+            micro_tokens: table.micro_tokens.or(preset.micro_tokens),
             recompute: table.recompute.unwrap_or_default(),
             quantize_base: table.quantize_base,
             special_token: table.special_token,
@@ -556,6 +241,14 @@ impl FitConfig {
                 return refuse(key, "at least 1, got 0".to_owned(), hint);
             }
         }
+        if self.epochs > MAX_EPOCHS {
+            let got = self.epochs;
+            return refuse(
+                "epochs",
+                format!("at most {MAX_EPOCHS}, got {got}"),
+                "a hundredth of that is more than any training takes",
+            );
+        }
         if self.max_length.is_some_and(|length| length < 2) {
             let got = self.max_length.unwrap_or_default();
             return refuse(
@@ -576,14 +269,11 @@ impl FitConfig {
             );
         }
         let numbers = [
-            ("alpha", self.alpha, 0.0..=f64::MAX),
             ("dropout", self.dropout, 0.0..=0.999),
             ("lr", self.lr, 0.0..=f64::MAX),
-            ("lora-plus-ratio", self.lora_plus_ratio, 0.0..=f64::MAX),
             ("neftune", self.neftune, 0.0..=f64::MAX),
             ("warmup", warmup, 0.0..=1.0),
             ("weight-decay", self.weight_decay, 0.0..=f64::MAX),
-            ("clip", self.clip, f64::MIN_POSITIVE..=f64::MAX),
         ];
         for (key, value, range) in numbers {
             if !range.contains(&value) {
@@ -594,6 +284,19 @@ impl FitConfig {
                 return refuse(key, problem, "leave it out for the default");
             }
         }
+        for (key, value, hint) in [
+            ("alpha", self.alpha, "the default is 32"),
+            ("clip", self.clip, "a large one, such as 1e9, clips nothing"),
+            (
+                "lora-plus-ratio",
+                self.lora_plus_ratio,
+                "with 1 both matrices learn alike",
+            ),
+        ] {
+            if !(value > 0.0 && value.is_finite()) {
+                return refuse(key, format!("a number above 0, got {value}"), hint);
+            }
+        }
         if self.keep == Keep::Best && self.eval_every == EvalEvery::Off {
             return refuse(
                 "keep",
@@ -602,11 +305,12 @@ impl FitConfig {
             );
         }
         super::check_special_tokens(self.special_token.as_deref().unwrap_or_default())?;
-        let has_adapter_settings = self.dora || self.rslora || self.targets != Targets::All;
+        let has_adapter_settings =
+            self.dora || self.rslora || self.targets != Targets::All || self.lora_plus_ratio != 1.0;
         if self.full && (has_adapter_settings || self.adapter.is_some()) {
             return refuse(
                 "full",
-                "there are no adapters to set or to start from".to_owned(),
+                "with every weight trained there is no adapter to set or to start from".to_owned(),
                 "leave one of them out",
             );
         }
@@ -697,6 +401,7 @@ mod tests {
         assert_eq!(over.warmup, Warmup::Share(0.0));
         let swift = config(recipe, "");
         assert_eq!((swift.clip, swift.loss_norm), (0.5, LossNorm::Microbatch));
+        assert_eq!((swift.micro_tokens, over.micro_tokens), (Some(1), None));
         assert!(swift.targets.hold("k_proj") && !swift.targets.hold("o_proj"));
         // With every weight trained there is nothing to drop from.
         let full = config("", "preset = \"swift-2024-07\"\nfull = true");
@@ -705,6 +410,18 @@ mod tests {
         let frozen = toml::to_string(&of_peft).expect("TOML");
         assert!(!frozen.contains("preset"), "{frozen}");
         assert_eq!(toml::to_string(&config(&frozen, "")).expect("TOML"), frozen);
+    }
+
+    #[test]
+    fn an_adapter_to_start_from_says_what_it_is() {
+        let table = |text: &str| toml::from_str::<FitTable>(text).expect("a table");
+        let recipe = "rank = 8\nalpha = 8.0\nlr = 1.0";
+        let beside = table(recipe).overridden_by(table("adapter = \"a\""));
+        let config = FitConfig::from_table(beside).expect("settings");
+        assert_eq!((config.rank, config.lr), (16, 1.0));
+        let over = table("adapter = \"a\"").overridden_by(table("rank = 8"));
+        let refused = FitConfig::from_table(over).expect_err("two ranks");
+        assert!(matches!(refused, Error::Setting { key: "rank", .. }));
     }
 
     #[test]
@@ -728,6 +445,11 @@ mod tests {
             ("lr = nan", "lr"),
             ("dropout = 1.0", "dropout"),
             ("clip = 0.0", "clip"),
+            ("alpha = 0", "alpha"),
+            ("epochs = 4000000000", "epochs"),
+            ("lora-plus-ratio = 0", "lora-plus-ratio"),
+            ("adapter = \"a\"\ndora = true", "dora"),
+            ("full = true\nlora-plus-ratio = 16", "full"),
             ("warmup = 10.0", "warmup"),
             ("warmup = -0.1", "warmup"),
             ("warmup = 0.1\nwarmup-steps = 3", "warmup-steps"),

@@ -5,7 +5,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::fit::{DEFAULT_BATCH_SIZE, SMALL_BATCH_SIZE, SMALL_STREAM};
+/// Samples in a step, as in the paper.
+const DEFAULT_BATCH_SIZE: u64 = 64;
+/// Samples in a step of a stream below [`SMALL_STREAM`] rows.
+const SMALL_BATCH_SIZE: u64 = 16;
+/// Rows below which the paper takes smaller batches.
+const SMALL_STREAM: u64 = 256;
 
 /// Samples in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

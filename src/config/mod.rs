@@ -1,11 +1,12 @@
 //! What a person asks a command for: typed, checked once, frozen, saved.
 //!
 //! A [`Recipe`] is what was typed, on the command line and in a recipe file; every part of it may be missing. A
-//! [`BuildConfig`] is what is meant: complete, checked, and the only thing the rooms below ever see. All defaults stand on
-//! this page.
+//! [`BuildConfig`] is what is meant: complete, checked, and the only thing the rooms below ever see. The defaults of
+//! a build stand on this page, those of a fit in `preset` and `fit`.
 
 mod export;
 mod fit;
+mod fit_table;
 mod fit_values;
 mod hub;
 mod keeping;
@@ -31,7 +32,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use export::{Export, ShardSize};
-pub use fit::{FitConfig, FitTable};
+pub use fit::FitConfig;
+pub use fit_table::{FitTable, OF_ADAPTER};
 pub use fit_values::{
     BatchSize, DeviceChoice, Init, LossNorm, LossOn, QuantizeBase, Recompute, Targets, TooLong,
 };

@@ -44,6 +44,8 @@ pub(super) struct Defaults {
     pub(super) clip: f64,
     /// What a step's loss is a mean of.
     pub(super) loss_norm: LossNorm,
+    /// Tokens computed at a time; none for what suits the device.
+    pub(super) micro_tokens: Option<usize>,
     /// Samples in a step.
     pub(super) batch_size: BatchSize,
     /// Passes over the shards.
@@ -63,13 +65,14 @@ const PAPER: Defaults = Defaults {
     weight_decay: 0.01,
     clip: 1.0,
     loss_norm: LossNorm::Token,
+    micro_tokens: None,
     batch_size: BatchSize::Auto,
     epochs: 1,
 };
 
 /// ms-swift at commit bbf6425e9 of 2024-07-15 (`docs/source_en/LLM/Command-line-parameters.md`): one sample at a time, summed over
-/// 16, adapters beside queries, keys and values. Its loss is the mean over the means of what is computed together, which there was
-/// a sample and here is a micro-batch. Samples above 2,048 tokens are dropped, which is the default here too.
+/// 16, adapters beside queries, keys and values. Its loss is the mean over the means of samples: where no token more than one is to
+/// be computed at a time, every sample is alone. Samples above 2,048 tokens are dropped, which is the default here too.
 const SWIFT_2024_07: Defaults = Defaults {
     rank: 8,
     alpha: 32.0,
@@ -81,6 +84,7 @@ const SWIFT_2024_07: Defaults = Defaults {
     weight_decay: 0.01,
     clip: 0.5,
     loss_norm: LossNorm::Microbatch,
+    micro_tokens: Some(1),
     batch_size: BatchSize::Of(16),
     epochs: 1,
 };
@@ -98,6 +102,7 @@ const PEFT: Defaults = Defaults {
     weight_decay: 0.0,
     clip: 1.0,
     loss_norm: LossNorm::Token,
+    micro_tokens: None,
     batch_size: BatchSize::Of(8),
     epochs: 3,
 };

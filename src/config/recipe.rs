@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-use super::fit::DEFAULT_MODEL;
+use super::fit_table::DEFAULT_MODEL;
 use super::{
     BUNDLED_RECIPES, BatchSize, ColumnMap, DedupeOn, Exhausted, FitTable, MaxRejects, Near,
     NearMethod, Order, Overlap, Prices, Ratio, Reword, Select, Share, Shingle, SourceEntry,

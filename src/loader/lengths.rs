@@ -1,5 +1,7 @@
 //! How long the samples of a stream are, from some of them.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -9,7 +11,7 @@ use crate::tokenizer::ChatTokenizer;
 use super::{Fate, LoaderConfig, example};
 
 /// Places of the stream that are looked at: one alone would be a single stage of a staged stream.
-pub const N_PLACES: u64 = 4;
+const N_PLACES: u64 = 4;
 
 /// Rows looked at in all of them.
 const N_ROWS: u64 = 512;
@@ -32,20 +34,36 @@ pub struct Lengths {
 }
 
 impl LoaderConfig {
-    /// Tokenises some hundred rows, spread over so many places of the stream; one is its beginning, within the first shard.
+    /// Tokenises some hundred rows, spread over the stream.
     ///
     /// # Errors
     /// What reading the shards meets.
-    pub fn lengths(&self, tokenizer: &ChatTokenizer, n_places: u64) -> Result<Lengths> {
+    pub fn lengths(&self, tokenizer: &ChatTokenizer) -> Result<Lengths> {
+        self.lengths_of(tokenizer, 0..self.plan.rows, N_PLACES)
+    }
+
+    /// The same of rows from `position` on, in one shard.
+    ///
+    /// # Errors
+    /// What reading the shard meets.
+    pub fn lengths_at(&self, tokenizer: &ChatTokenizer, position: u64) -> Result<Lengths> {
+        let of_shard = self.plan.rows_per_shard;
+        let end = (position / of_shard + 1).saturating_mul(of_shard);
+        self.lengths_of(tokenizer, position..end.min(self.plan.rows), 1)
+    }
+
+    fn lengths_of(
+        &self,
+        tokenizer: &ChatTokenizer,
+        rows: Range<u64>,
+        n_places: u64,
+    ) -> Result<Lengths> {
         let mut lengths = Lengths::default();
-        let n_rows = match n_places {
-            1 => self.plan.rows.min(self.plan.rows_per_shard),
-            _ => self.plan.rows,
-        };
-        let mut seen = 0;
+        let n_rows = rows.end - rows.start;
+        let mut seen = rows.start;
         for place in 0..n_places {
-            let start = (n_rows * place / n_places).max(seen);
-            seen = (start + N_ROWS / n_places).min(n_rows);
+            let start = (rows.start + n_rows * place / n_places).max(seen);
+            seen = (start + N_ROWS / n_places).min(rows.end);
             let samples = self.reader(start..seen).collect::<Result<Vec<_>>>()?;
             let fates = samples
                 .into_par_iter()

@@ -19,7 +19,7 @@ use crate::shards::{Plan, StreamReader, StreamSample, Supply};
 use crate::tokenizer::ChatTokenizer;
 
 pub use held_out::{HeldOut, HeldOutFiles, HeldOutRows};
-pub use lengths::{Lengths, N_PLACES};
+pub use lengths::Lengths;
 pub use micro::{ByKind, Example, GlobalBatch, MicroBatch, MicroShape, micro_batches};
 pub use steps::Steps;
 
@@ -54,7 +54,7 @@ pub struct LoaderConfig {
 impl LoaderConfig {
     /// The samples at these positions.
     fn reader(&self, positions: Range<u64>) -> StreamReader {
-        StreamReader::of(Arc::clone(&self.supply), &self.plan, positions)
+        StreamReader::new(Arc::clone(&self.supply), &self.plan, positions)
     }
 
     /// Tokenises ahead, in the order of the steps, on a thread of its own.
@@ -235,10 +235,16 @@ impl Batches {
 }
 
 fn example(tokenizer: &ChatTokenizer, sample: &StreamSample) -> Result<Example> {
+    let &StreamSample { position, kind, .. } = sample;
+    let encoded = tokenizer.sample(sample.prompt(), &sample.output);
+    let encoded = encoded.map_err(|error| Error::LaidOut {
+        position,
+        source: Box::new(error),
+    })?;
     Ok(Example {
-        position: sample.position,
-        kind: sample.kind,
-        encoded: tokenizer.sample(sample.prompt(), &sample.output)?,
+        position,
+        kind,
+        encoded,
     })
 }
 

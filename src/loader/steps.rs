@@ -24,6 +24,7 @@ struct Stage {
 impl Steps {
     /// Steps of `batch_size` samples over `epochs` passes, at most `max` of them.
     pub fn new(plan: &Plan, batch_size: u64, epochs: u32, max: Option<u64>) -> Steps {
+        let batch_size = batch_size.min(plan.rows).max(1);
         let firsts: Vec<u64> = plan
             .stages
             .iter()
@@ -58,7 +59,7 @@ impl Steps {
         self.n
     }
 
-    /// Samples in a step that is not the last of its stage.
+    /// Samples in a step that is not the last of its stage; never more than there are.
     pub fn batch_size(&self) -> u64 {
         self.batch_size
     }

@@ -9,8 +9,8 @@ use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
 use super::kernels::AttentionKind;
 use super::packing::Packing;
 
-/// Queries whose scores are held at a time; unmeasured.
-const QUERIES: usize = 512;
+/// Queries of a row whose scores are held at a time; unmeasured.
+pub const QUERIES_IN_FLIGHT: usize = 512;
 
 /// [`super::Kernels::packed_attention`]
 pub(super) fn forward<B: Backend>(
@@ -120,8 +120,8 @@ impl<B: Backend> Rows<B> {
     /// Blocks of queries, each with the keys any of them may see.
     fn blocks(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let (len, window) = (self.len, self.kind.window);
-        (0..len).step_by(QUERIES).map(move |start| {
-            let end = (start + QUERIES).min(len);
+        (0..len).step_by(QUERIES_IN_FLIGHT).map(move |start| {
+            let end = (start + QUERIES_IN_FLIGHT).min(len);
             let first = window.map_or(0, |window| (start + 1).saturating_sub(window));
             (start..end, first..end)
         })

@@ -11,8 +11,8 @@ use super::decoder::Decoder;
 use super::kernels::Kernels;
 use super::tokens::{NewRows, TokenTable, indices};
 
-/// Scores held at a time: 32 MiB in 32 bits; unmeasured.
-const SCORES_IN_FLIGHT: usize = 1 << 23;
+/// Scores of tokens over the vocabulary held at a time: 32 MiB in 32 bits; unmeasured.
+pub const SCORES_IN_FLIGHT: usize = 1 << 23;
 
 /// A token that the loss counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

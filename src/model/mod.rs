@@ -34,14 +34,16 @@ mod weights;
 #[cfg(feature = "cuda")]
 mod cuda;
 
+pub use attention::QUERIES_IN_FLIGHT;
 pub use block::PROJECTIONS;
 pub use decoder::{Decoder, EMBEDDING, HEAD, Sequences};
 pub use gradients::Gradients;
 pub use kernels::{AttentionKind, Branch, Dropout, Kernels};
-pub use loss::{Loss, Target, losses, supervised_loss};
+pub use loss::{Loss, SCORES_IN_FLIGHT, Target, losses, supervised_loss};
 pub use noise::Noise;
 pub use packing::Packing;
 pub use projection::{Adapter, Projection};
+pub use quantise::NUMBERS_A_SCALE;
 pub use random::random;
 pub use tokens::{NewRows, TokenTable};
 pub use weights::{ADAPTER_FILE, INDEX_FILE, RawTensor, SINGLE_FILE, Weights};

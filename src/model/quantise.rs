@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use super::decoder::Decoder;
 
 /// Numbers that share a scale.
-const BLOCK: usize = 32;
+pub const NUMBERS_A_SCALE: usize = 32;
 
 impl<B: AutodiffBackend> Decoder<B> {
     /// Holds the matrices of all projections in fewer bits from now on.
@@ -24,14 +24,14 @@ impl<B: AutodiffBackend> Decoder<B> {
         };
         let scheme = QuantScheme::default()
             .with_value(value)
-            .with_level(QuantLevel::Block(BlockSize::new([BLOCK as u8])));
+            .with_level(QuantLevel::Block(BlockSize::new([NUMBERS_A_SCALE as u8])));
         for (module, projection) in self.projections_mut() {
             let [_, columns] = projection.weight.dims();
-            if !columns.is_multiple_of(BLOCK) {
+            if !columns.is_multiple_of(NUMBERS_A_SCALE) {
                 return Err(Error::Setting {
                     key: "quantize-base",
                     problem: format!(
-                        "rows of `{module}` have {columns} numbers, which are no whole blocks of {BLOCK}"
+                        "rows of `{module}` have {columns} numbers, which are no whole blocks of {NUMBERS_A_SCALE}"
                     ),
                     hint: "leave it out for this model".to_owned(),
                 });

@@ -103,8 +103,8 @@ pub struct StepsPlan {
     /// How long the learning rate rises, as it was asked for.
     #[serde(flatten)]
     pub warmup: Warmup,
-    /// Steps over which it rises.
-    pub rising: u64,
+    /// Steps over which it rises, of every stretch.
+    pub rising: Vec<u64>,
     /// How it falls.
     pub schedule: Decay,
     /// The highest.
@@ -268,11 +268,10 @@ impl FitPlan {
         }
         writeln!(f)?;
         if steps.stretches.len() > 1 {
-            let stretches = steps.stretches.iter().map(|&n| grouped(n));
-            let stretches = stretches.collect::<Vec<_>>().join(" + ");
             writeln!(
                 f,
-                "stages  {stretches} steps: optimiser and learning rate begin anew with each"
+                "stages  {} steps: optimiser and learning rate begin anew with each",
+                terms(&steps.stretches)
             )?;
         }
         Ok(())
@@ -280,16 +279,17 @@ impl FitPlan {
 
     fn write_rate(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let steps = &self.steps;
+        let all: u64 = steps.rising.iter().sum();
         let rising = match steps.warmup {
-            _ if steps.rising == 0 => "none".to_owned(),
+            _ if all == 0 => "none".to_owned(),
             Warmup::Share(share) => format!(
                 "{} % of {} = {} step{}",
                 rounded(100.0 * share),
-                grouped(steps.steps),
-                grouped(steps.rising),
-                plural(steps.rising)
+                terms(&steps.stretches),
+                terms(&steps.rising),
+                plural(all)
             ),
-            Warmup::Steps(n) => format!("{} step{}", grouped(n), plural(n)),
+            Warmup::Steps(_) => format!("{} step{}", terms(&steps.rising), plural(all)),
         };
         let way = match steps.schedule {
             Decay::Cosine => "then along a cosine to 0",
@@ -297,7 +297,8 @@ impl FitPlan {
             Decay::Constant => "which stays",
         };
         write!(f, "warm-up {rising}: learning rate {:e}, {way}", steps.lr)?;
-        if steps.steps <= steps.rising {
+        let last = steps.stretches.last().zip(steps.rising.last());
+        if last.is_some_and(|(steps, rising)| steps <= rising) {
             write!(f, "; the last step is still below it")?;
         }
         writeln!(f)
@@ -306,13 +307,56 @@ impl FitPlan {
     fn write_batch(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (samples, steps) = (&self.samples, &self.steps);
         let used = steps.batch_size.min(samples.rows);
+        let at_a_time = match steps.micro_tokens {
+            1 => "a sample".to_owned(),
+            n => grouped(n),
+        };
         writeln!(
             f,
-            "batch   {used} samples × {} tokens = {} a step, computed {} at a time",
+            "batch   {used} samples × {} tokens = {} a step, computed {at_a_time} at a time",
             rounded((samples.mean_tokens * 10.0).round() / 10.0),
             grouped((used as f64 * samples.mean_tokens) as u64),
-            grouped(steps.micro_tokens)
         )
+    }
+
+    /// What would help against too little memory: it depends on what takes most of it.
+    fn relief(&self) -> &'static str {
+        let memory = &self.memory;
+        let is_full = self.trained.adapters.is_none();
+        let parts = [
+            (
+                memory.weights,
+                match is_full {
+                    true => {
+                        "the weights take most of it, which an adapter can stand beside in fewer bits: leave out `--full`, and see `--quantize-base`"
+                    }
+                    false => {
+                        "the weights take most of it, and `--quantize-base` holds them in fewer bits"
+                    }
+                },
+            ),
+            (
+                memory.training,
+                match is_full {
+                    true => {
+                        "gradients and moments of every weight take most of it; without `--full` only an adapter is trained"
+                    }
+                    false => {
+                        "the adapters take most of it; a smaller `--rank` or fewer `--targets` need less"
+                    }
+                },
+            ),
+            (
+                memory.activations,
+                "what the gradient needs takes most of it; `--recompute block` or a smaller `--micro-tokens` need less",
+            ),
+            (
+                memory.scores,
+                "scores take most of it; a smaller `--micro-tokens` or `--max-length` needs less",
+            ),
+        ];
+        let largest = parts.into_iter().max_by_key(|(bytes, _)| *bytes);
+        largest.map_or("", |(_, relief)| relief)
     }
 
     fn write_memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -332,10 +376,7 @@ impl FitPlan {
             None => writeln!(f)?,
         }
         if memory.is_too_much() {
-            writeln!(
-                f,
-                "note    that may not fit: a smaller `--micro-tokens`, `--recompute` or a smaller `--max-length` need less"
-            )?;
+            writeln!(f, "note    that may not fit: {}", self.relief())?;
         }
         Ok(())
     }
@@ -348,6 +389,12 @@ fn about(seconds: f64) -> String {
         Ok(time) => format!("about {}", HumanDuration(time)),
         Err(_) => "longer than can be said".to_owned(),
     }
+}
+
+/// `12 + 803`
+fn terms(numbers: &[u64]) -> String {
+    let numbers = numbers.iter().map(|&n| grouped(n));
+    numbers.collect::<Vec<_>>().join(" + ")
 }
 
 fn plural(n: u64) -> &'static str {
@@ -413,7 +460,7 @@ mod tests {
                 epochs: 1,
                 steps: 815,
                 warmup: Warmup::Share(0.05),
-                rising: 41,
+                rising: vec![41],
                 schedule: Decay::Cosine,
                 lr: 2e-4,
             },
@@ -469,7 +516,8 @@ time    about 9 minutes on cpu: 3.18 M tokens × 4.56 MFLOP at 50 % of 52.0 GFLO
         plan.steps.epochs = 3;
         plan.steps.steps = 10;
         plan.steps.warmup = Warmup::Steps(10);
-        plan.steps.rising = 10;
+        plan.steps.stretches = vec![12, 10];
+        plan.steps.rising = vec![10, 10];
         plan.steps.schedule = Decay::Constant;
         plan.memory.free = Some(50_000_000);
         let text = plan.to_string();
@@ -477,12 +525,15 @@ time    about 9 minutes on cpu: 3.18 M tokens × 4.56 MFLOP at 50 % of 52.0 GFLO
             "trained every weight: ",
             "500 of 512 looked at have 61 on average, the longest 310; the others are left out\n",
             "× 3 epochs = 2,445, of which 10 are made\n",
-            "warm-up 10 steps: learning rate 2e-4, which stays; the last step is still below it\n",
-            "\nnote    that may not fit: a smaller `--micro-tokens`",
+            "stages  12 + 10 steps: optimiser",
+            "warm-up 10 + 10 steps: learning rate 2e-4, which stays; the last step is still below it\n",
+            "\nnote    that may not fit: what the gradient needs takes most of it; `--recompute block`",
         ] {
             assert!(text.contains(line), "`{line}` is not in:\n{text}");
         }
         assert!(!text.contains("scale "), "{text}");
+        plan.memory.weights = 1 << 40;
+        assert!(plan.to_string().contains("leave out `--full`"));
         plan.memory.free = None;
         assert!(!plan.to_string().contains("note "), "nothing is known");
     }

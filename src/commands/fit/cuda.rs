@@ -31,5 +31,5 @@ pub(super) fn describe(
     index: usize,
     watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitPlan> {
-    plan.describe::<Cuda>(DTYPE, &CudaDevice::new(index), watch)
+    plan.describe::<Cuda>(DTYPE, &CudaDevice::new(index), 0, watch)
 }

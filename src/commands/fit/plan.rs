@@ -1,14 +1,16 @@
 //! What a fit is going to do and take, found out without doing it.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Distribution, Tensor};
+use burn::tensor::{DType, Distribution};
 
-use crate::device::free_memory;
+use crate::config::QuantizeBase;
+use crate::device::{Device, free_memory};
 use crate::error::Result;
 use crate::estimate::{Fitted, Together, Work};
-use crate::loader::N_PLACES;
+use crate::model::random;
 use crate::report::{
     AdaptersPlan, FitPlan, MemoryPlan, SamplesPlan, StepsPlan, TimePlan, TrainedPlan,
 };
@@ -18,6 +20,9 @@ use super::{FitEvent, Plan};
 /// How long the device's speed is measured.
 const MEASURED: Duration = Duration::from_millis(100);
 
+/// Rows of a product that is measured: more take longer, and memory, and are no faster.
+const ROWS_MEASURED_MAX: usize = 8_192;
+
 /// Products between two looks at the clock.
 const PRODUCTS_AT_A_TIME: u32 = 4;
 
@@ -26,11 +31,13 @@ const PRODUCTS_AT_A_TIME: u32 = 4;
 const EFFICIENCY: f64 = 0.45;
 
 impl Plan<'_> {
-    /// Everything that can be said before the first step; computes a few matrix products to know how fast the device is.
+    /// Everything that can be said before the step that begins at position `from`; computes a few matrix products to know how fast
+    /// the device is.
     pub(super) fn describe<B: Backend>(
         &self,
         dtype: DType,
         device: &B::Device,
+        from: u64,
         watch: &dyn Fn(FitEvent<'_>),
     ) -> Result<FitPlan> {
         let config = self.config;
@@ -38,7 +45,11 @@ impl Plan<'_> {
         let fitted = Fitted {
             decoder: &self.decoder,
             number_bytes: dtype.size() as u64,
-            quantized: config.quantize_base,
+            quantized_bits: config.quantize_base.map(|bits| match bits {
+                // The CPU holds every quantised number in a byte.
+                QuantizeBase::Q4 if self.device.device != Device::Cpu => 4,
+                QuantizeBase::Q4 | QuantizeBase::Q8 => 8,
+            }),
             adapters: (!config.full).then_some(&self.adapter_config),
             new_tokens: self.tokenizer.special_ids().len() as u64,
             recompute: config.recompute,
@@ -61,9 +72,11 @@ impl Plan<'_> {
             weights: fitted.trained_weights(),
         };
         let steps = self.steps();
-        let (samples, memory, work) = self.amounts(&fitted, watch)?;
+        let (samples, memory, work) = self.amounts(&fitted, from, watch)?;
         let operations = fitted.operations(work);
-        let speed = self.speed::<B>(dtype, device);
+        // A sample is computed as a whole.
+        let n_tokens = (samples.mean_tokens as usize).max(self.loader.micro_shape.max_tokens);
+        let speed = self.speed::<B>(n_tokens.clamp(1, ROWS_MEASURED_MAX), dtype, device);
         Ok(FitPlan {
             model: model.display().to_string(),
             device: self.device.device.to_string(),
@@ -87,16 +100,17 @@ impl Plan<'_> {
         let config = self.config;
         let steps = &self.loader.steps;
         let stretches = steps.stretches();
-        let n_of = |stretch: &std::ops::Range<u64>| stretch.end - stretch.start;
+        let n_of = |stretch: &Range<u64>| stretch.end - stretch.start;
+        let stretches: Vec<u64> = stretches.iter().map(n_of).collect();
         StepsPlan {
             batch_size: steps.batch_size(),
             micro_tokens: self.loader.micro_shape.max_tokens as u64,
             per_epoch: steps.per_epoch(),
-            stretches: stretches.iter().map(n_of).collect(),
             epochs: config.epochs.into(),
             steps: self.n_steps,
             warmup: config.warmup,
-            rising: config.warmup.steps(self.n_steps),
+            rising: stretches.iter().map(|&n| config.warmup.steps(n)).collect(),
+            stretches,
             schedule: config.schedule,
             lr: config.lr,
         }
@@ -106,16 +120,17 @@ impl Plan<'_> {
     fn amounts(
         &self,
         fitted: &Fitted<'_>,
+        from: u64,
         watch: &dyn Fn(FitEvent<'_>),
     ) -> Result<(SamplesPlan, MemoryPlan, Work)> {
         let (loader, rows) = (&self.loader, self.loader.plan.rows);
-        // Elsewhere is fetched, or still to come, what lies behind the beginning.
-        let n_places = match self.stream.is_at_hand() {
-            true => N_PLACES,
-            false => 1,
-        };
         let tokenizer = &*self.tokenizer;
-        let lengths = self.waiting(watch, || loader.lengths(tokenizer, n_places))?;
+        let is_at_hand = self.stream.is_at_hand();
+        // Elsewhere is fetched, or still to come, what the next step does not need.
+        let lengths = self.waiting(watch, || match is_at_hand {
+            true => loader.lengths(tokenizer),
+            false => loader.lengths_at(tokenizer, from),
+        })?;
         let mean = lengths.tokens as f64 / lengths.samples.max(1) as f64;
         let samples = SamplesPlan {
             rows,
@@ -160,13 +175,12 @@ impl Plan<'_> {
         Ok((samples, memory, work))
     }
 
-    /// Multiplications and additions a second, in products as the feed-forward network of the model makes them.
-    fn speed<B: Backend>(&self, dtype: DType, device: &B::Device) -> f64 {
-        let rows = self.loader.micro_shape.max_tokens;
+    /// Multiplications and additions a second, in products as the feed-forward network of the model makes them, of so many rows.
+    fn speed<B: Backend>(&self, rows: usize, dtype: DType, device: &B::Device) -> f64 {
         let (d, wide) = (self.decoder.hidden_size, self.decoder.intermediate_size);
         let tensor =
-            |shape| Tensor::<B, 2>::random(shape, Distribution::Default, device).cast(dtype);
-        let (states, weights) = (tensor([rows, d]), tensor([wide, d]));
+            |shape, name| random::<B>(shape, Distribution::Default, 0, name, device).cast(dtype);
+        let (states, weights) = (tensor([rows, d], "states"), tensor([wide, d], "weights"));
         let products = |n: u32| {
             for _ in 0..n {
                 drop(states.clone().matmul(weights.clone().transpose()));
