@@ -73,6 +73,10 @@ impl std::ops::AddAssign for ByKind {
 /// Samples computed together, one behind the other; none sees another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MicroBatch {
+    /// Its number within the step, from 0; a process that shares a step with others holds only some of them.
+    pub nth: usize,
+    /// Micro-batches of the whole step.
+    pub n_of_step: usize,
     /// Token ids, padding included.
     pub ids: Vec<u32>,
     /// Where each sample, and each stretch of padding, begins and ends.
@@ -107,10 +111,15 @@ pub fn micro_batches(
             example.position,
         )
     });
-    match shape.row_multiple {
+    let mut batches = match shape.row_multiple {
         None => in_one_row(&examples, shape.max_tokens, loss_on),
         Some(multiple) => in_rows(&examples, shape.max_tokens, multiple, loss_on),
+    };
+    let n_of_step = batches.len();
+    for (nth, batch) in batches.iter_mut().enumerate() {
+        (batch.nth, batch.n_of_step) = (nth, n_of_step);
     }
+    batches
 }
 
 /// Micro-batches without any padding.
@@ -142,11 +151,12 @@ fn in_rows(
     while let Some(longest) = rest.first() {
         let row_len = longest.encoded.ids.len().next_multiple_of(multiple);
         let n_rows = (max_tokens / row_len).max(1);
+        let room = row_len.min(max_tokens);
         let mut rows: Vec<(usize, Vec<&Example>)> = Vec::new();
         let mut left = Vec::new();
         for example in rest {
             let n_tokens = example.encoded.ids.len();
-            let fits = |place: &usize| rows[*place].0 + n_tokens <= row_len;
+            let fits = |place: &usize| rows[*place].0 + n_tokens <= room;
             let fullest = (0..rows.len())
                 .filter(fits)
                 .max_by_key(|&place| rows[place].0);
@@ -208,6 +218,8 @@ impl Layout {
 
     fn closed(self, row_len: Option<usize>) -> MicroBatch {
         MicroBatch {
+            nth: 0,
+            n_of_step: 1,
             ids: self.ids,
             packing: match row_len {
                 Some(row_len) => Packing::in_rows(self.lengths, row_len),
@@ -293,6 +305,14 @@ mod tests {
         }
         let alone = micro_batches(vec![example(0, 50, 2)], ONE_ROW, LossOn::Response);
         assert_eq!(alone.len(), 1);
+        for row_multiple in [None, Some(16)] {
+            let shape = MicroShape {
+                max_tokens: 1,
+                row_multiple,
+            };
+            let batches = micro_batches(examples.clone(), shape, LossOn::Response);
+            assert_eq!(batches.len(), 17, "a sample each");
+        }
     }
 
     #[test]

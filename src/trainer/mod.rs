@@ -117,14 +117,14 @@ where
     }
 
     /// The gradients of the mean loss of a step, of those of its micro-batches that are in `batch`: where several processes share a
-    /// step, they add up to the step's.
+    /// step, they add up to the step's, with the same dropout and noise as in one process. `batch.n_targets` is of the whole step.
     ///
     /// # Errors
     /// [`Error::NotANumber`] for a loss that is not finite.
     pub fn gradients(&mut self, batch: &GlobalBatch) -> Result<(Gradients<B>, LossSums)> {
         let mut sums = LossSums::default();
         let mut gradients = Gradients::default();
-        for (nth, micro) in batch.micro_batches.iter().enumerate() {
+        for micro in &batch.micro_batches {
             let sequences = Sequences {
                 ids: &micro.ids,
                 packing: &micro.packing,
@@ -132,14 +132,12 @@ where
             let noise = Noise {
                 dropout: self.config.dropout,
                 neftune: self.config.neftune,
-                key: noise_key(self.config.seed, batch.step, nth as u64),
+                key: noise_key(self.config.seed, batch.step, micro.nth as u64),
             };
             let weight = match self.config.loss_norm {
                 // Every target counts the same, in whichever micro-batch it is.
                 LossNorm::Token => 1.0 / batch.n_targets as f64,
-                LossNorm::Microbatch => {
-                    1.0 / (batch.micro_batches.len() * micro.targets.len()) as f64
-                }
+                LossNorm::Microbatch => 1.0 / (micro.n_of_step * micro.targets.len()) as f64,
             };
             let recompute = self.config.recompute;
             let (losses, found) =

@@ -6,7 +6,9 @@ use delia::config::{Decay, LossNorm, QuantizeBase, Recompute, Targets};
 use delia::loader::{GlobalBatch, MicroBatch};
 use delia::lora::{self, AdapterConfig};
 use delia::model::config::DecoderConfig;
-use delia::model::{Decoder, Kernels, Noise, Packing, Sequences, Target, Weights, supervised_loss};
+use delia::model::{
+    Decoder, Kernels, Noise, Packing, Sequences, Target, Weights, random, supervised_loss,
+};
 use delia::trainer::{Schedule, Trainer, TrainerConfig};
 
 use crate::golden_models::{Cpu, adapted, batch, decoder, host, trainer_config};
@@ -106,9 +108,14 @@ fn one_batch_can_be_overfitted_and_the_base_stays_bit_by_bit() {
 #[test]
 fn tokens_that_are_not_counted_have_no_gradient() {
     let decoder = decoder::<Cpu>("mha_untied", DType::F32, &FlexDevice);
-    let states =
-        Tensor::<Cpu, 2>::random([6, 24], burn::tensor::Distribution::Default, &FlexDevice)
-            .require_grad();
+    let states = random::<Cpu>(
+        [6, 24],
+        burn::tensor::Distribution::Default,
+        0,
+        "states",
+        &FlexDevice,
+    )
+    .require_grad();
     let targets = [Target { row: 3, token: 9 }, Target { row: 5, token: 60 }];
     let loss = supervised_loss(&decoder, states.clone(), &targets, 1.0);
     assert_eq!(loss.of_targets.len(), 2);
@@ -264,11 +271,7 @@ fn what_is_computed_again_is_computed_the_same() {
 
 #[test]
 fn halves_of_a_step_add_up_to_it() {
-    let mut config = config(1e-3, 10);
-    config.neftune = 0.0;
     let new_token = 67;
-    let adapted = || adapted::<Cpu>("gqa_tied/lora", new_token, DType::F32, &FlexDevice);
-    let mut trainer = Trainer::new(adapted(), config);
     let samples = [
         (vec![5, 9, new_token, 7, 30, new_token], 3),
         (vec![8, 17, 60, 33, 12], 2),
@@ -282,19 +285,23 @@ fn halves_of_a_step_add_up_to_it() {
         ..whole.clone()
     };
     let (first, second) = whole.micro_batches.split_at(1);
-    let (mut sum, of_first) = trainer.gradients(&part(first)).expect("finite");
-    let (rest, of_second) = trainer.gradients(&part(second)).expect("finite");
-    sum.add(rest);
-    let (expected, all) = trainer.gradients(&whole).expect("finite");
-    assert!((of_first.total + of_second.total - all.total).abs() < 1e-5);
-    for (name, _) in trainer.decoder_mut().trained_mut() {
-        let (sum, expected) = (sum.get(&name), expected.get(&name));
-        let (sum, expected) = (
-            host(sum.expect("one").clone()),
-            host(expected.expect("one").clone()),
-        );
-        let off = sum.iter().zip(&expected).map(|(a, b)| (a - b).abs());
-        assert!(off.fold(0.0, f32::max) < 1e-6, "{name}");
+    for loss_norm in [LossNorm::Token, LossNorm::Microbatch] {
+        let mut config = config(1e-3, 10);
+        (config.dropout, config.neftune) = (NOISY.dropout, NOISY.neftune);
+        config.loss_norm = loss_norm;
+        let decoder = adapted::<Cpu>("gqa_tied/lora", new_token, DType::F32, &FlexDevice);
+        let mut trainer = Trainer::new(decoder, config);
+        let (mut sum, of_first) = trainer.gradients(&part(first)).expect("finite");
+        let (rest, of_second) = trainer.gradients(&part(second)).expect("finite");
+        sum.add(rest);
+        let (expected, all) = trainer.gradients(&whole).expect("finite");
+        assert!((of_first.total + of_second.total - all.total).abs() < 1e-5);
+        for (name, _) in trainer.decoder_mut().trained_mut() {
+            let both = [&sum, &expected].map(|gradients| gradients.get(&name));
+            let [sum, expected] = both.map(|gradient| host(gradient.expect("one").clone()));
+            let off = sum.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+            assert!(off.fold(0.0, f32::max) < 1e-6, "{loss_norm:?}, {name}");
+        }
     }
 }
 
