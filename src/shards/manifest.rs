@@ -109,6 +109,17 @@ impl Plan {
         Ok(plan)
     }
 
+    fn has_stages_in_order(&self) -> bool {
+        let firsts: Vec<u64> = self
+            .stages
+            .iter()
+            .map(|stage| stage.first_position)
+            .collect();
+        firsts.first() == Some(&0)
+            && firsts.is_sorted()
+            && firsts.last().is_some_and(|last| last <= &self.rows)
+    }
+
     /// Nothing is divided by 0, and no shard is looked for that nobody wrote.
     fn check(&self, path: &Path) -> Result<()> {
         let problem = if self.format != FORMAT {
@@ -118,6 +129,10 @@ impl Plan {
             || self.task_rows > self.rows
         {
             "the numbers of its plan contradict each other".to_owned()
+        } else if self.rows == 0 {
+            "its stream has no row".to_owned()
+        } else if !self.has_stages_in_order() {
+            "the stages of its plan do not follow each other from the first row on".to_owned()
         } else {
             return Ok(());
         };
@@ -402,4 +417,40 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T> 
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_cannot_be_is_refused() {
+        let whole = Plan::new(10, 90, 16, &[]);
+        let place = Path::new(PLAN);
+        whole.check(place).expect("a plan of ours");
+        let stages = |firsts: &[u64]| {
+            let entries = firsts.iter().map(|&first_position| StageEntry {
+                name: "a".to_owned(),
+                first_position,
+            });
+            whole.clone().with_stages(entries.collect())
+        };
+        stages(&[0, 40, 100])
+            .check(place)
+            .expect("the last one is empty");
+        for (plan, problem) in [
+            (Plan::new(0, 0, 16, &[]), "no row"),
+            (stages(&[]), "stages"),
+            (stages(&[3, 40]), "stages"),
+            (stages(&[0, 40, 39]), "stages"),
+            (stages(&[0, 1 << 60]), "stages"),
+        ] {
+            match plan.check(place) {
+                Err(Error::Damaged { problem: found, .. }) => {
+                    assert!(found.contains(problem), "{found}");
+                }
+                other => panic!("{plan:?}: {other:?}"),
+            }
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::sample::{Kind, Prompt};
 
 use super::manifest::Plan;
-use super::supply::{ShardFolder, Supply};
+use super::supply::Supply;
 
 /// Columns a fit needs.
 const COLUMNS: [&str; 5] = ["position", "kind", "instruction", "input", "output"];
@@ -61,14 +61,8 @@ pub struct StreamReader {
 }
 
 impl StreamReader {
-    /// Reads the positions `range` of the build in `folder`; what lies before is skipped by whole shards and row groups.
-    pub fn new(folder: &Path, plan: &Plan, range: Range<u64>) -> StreamReader {
-        let supply = Arc::new(ShardFolder::new(folder));
-        StreamReader::of(supply, plan, range)
-    }
-
-    /// The same of shards that come from elsewhere, or are still to come.
-    pub fn of(supply: Arc<dyn Supply>, plan: &Plan, range: Range<u64>) -> StreamReader {
+    /// Reads the positions `range` of a build; what lies before is skipped by whole shards and row groups.
+    pub fn new(supply: Arc<dyn Supply>, plan: &Plan, range: Range<u64>) -> StreamReader {
         StreamReader {
             supply,
             rows_per_shard: plan.rows_per_shard,

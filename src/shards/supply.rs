@@ -1,12 +1,14 @@
 //! Where a reader gets its shards from, each when its turn comes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-use super::manifest::shard_name;
+use super::file::FileEntry;
+use super::manifest::{Manifest, shard_name};
 
 /// Where a reader gets its shards from, each when its turn comes.
 pub trait Supply: fmt::Debug + Send + Sync {
@@ -29,22 +31,37 @@ pub struct OpenShard {
     pub file: File,
 }
 
-/// The shards in the folder of a finished build.
+/// The shards in the folder of a finished build, each compared with the manifest when it is opened.
 #[derive(Debug)]
-pub struct ShardFolder(PathBuf);
+pub struct ShardFolder {
+    folder: PathBuf,
+    files: BTreeMap<String, FileEntry>,
+}
 
 impl ShardFolder {
-    /// The shards in `folder`.
-    pub fn new(folder: &Path) -> ShardFolder {
-        ShardFolder(folder.to_owned())
+    /// The shards in `folder`, of which `manifest` is.
+    pub fn new(folder: &Path, manifest: &Manifest) -> ShardFolder {
+        ShardFolder {
+            folder: folder.to_owned(),
+            files: manifest.files.clone(),
+        }
     }
 }
 
 impl Supply for ShardFolder {
     fn open(&self, shard_idx: u64) -> Result<OpenShard> {
-        let path = self.0.join(shard_name(shard_idx));
+        let name = shard_name(shard_idx);
+        let path = self.folder.join(&name);
         let file = File::open(&path).map_err(Error::read(&path))?;
-        Ok(OpenShard { path, file })
+        // What is hashed is what will be read.
+        let entry = FileEntry::of_file(&file).map_err(Error::read(&path))?;
+        match self.files.get(&name) {
+            Some(written) if written.is_same(&entry) => Ok(OpenShard { path, file }),
+            _ => Err(Error::Damaged {
+                path,
+                problem: "its bytes are not those that were written".to_owned(),
+            }),
+        }
     }
 
     fn close(&self) {}

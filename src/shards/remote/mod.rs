@@ -201,7 +201,11 @@ impl Fetched {
             closing: Notify::new(),
         });
         let of_worker = Arc::clone(&shared);
-        thread::spawn(move || worker.run(&of_worker));
+        thread::spawn(move || {
+            // Also where it panics: whoever waits is not to wait for ever.
+            let _ended = Ended(&of_worker);
+            worker.run(&of_worker);
+        });
         Ok(Fetched {
             shared,
             n_shards,
@@ -219,12 +223,12 @@ impl Supply for Fetched {
         let since = Instant::now();
         let mut is_told = false;
         loop {
-            if state.is_closed {
-                return Err(closed());
-            }
             if let Some(shard) = state.ready.remove(&shard_idx) {
                 state.has_it = true;
                 return shard;
+            }
+            if state.is_closed {
+                return Err(closed());
             }
             if !is_told && since.elapsed() >= UNSPOKEN {
                 is_told = true;
@@ -254,6 +258,18 @@ impl Drop for Fetched {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder panics")
+    }
+}
+
+/// Closes when the thread that fetches ends.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.0.state.lock() {
+            state.is_closed = true;
+        }
+        self.0.changed.notify_all();
     }
 }
 

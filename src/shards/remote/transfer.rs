@@ -50,6 +50,7 @@ impl Transfer<'_> {
             let _ = fs::remove_file(&path);
             return Ok(whole);
         }
+        let mut has_started_over = false;
         loop {
             let n_here = length(&path, &file)?;
             let mut most = n_here;
@@ -65,8 +66,8 @@ impl Transfer<'_> {
                 return Ok(file);
             }
             start_over(&path, &file)?;
-            // Pieces of two versions may be to blame; those of one transfer are not.
-            if !is_pieced {
+            // Pieces of two versions may be to blame, once; those of one transfer are not.
+            if !is_pieced || std::mem::replace(&mut has_started_over, true) {
                 return Err(
                     self.refused("its bytes are not those that the manifest names".to_owned())
                 );
