@@ -38,7 +38,7 @@ impl BaseModel {
     /// The model of this name: `bundled:tiny`, or else a folder.
     ///
     /// # Errors
-    /// [`Error::Setting`] for another bundled name, [`Error::Read`] for a folder that is not there.
+    /// [`Error::Setting`] for another bundled name, [`Error::NoModel`] for a folder that is not there, [`Error::Read`] for a file.
     pub fn named(name: &Path) -> Result<BaseModel> {
         if name == Path::new(BUNDLED_MODEL) {
             return Ok(BaseModel::Bundled);
@@ -54,12 +54,12 @@ impl BaseModel {
             });
         }
         if !name.is_dir() {
-            let kind = if name.exists() {
-                ErrorKind::NotADirectory
-            } else {
-                ErrorKind::NotFound
-            };
-            return Err(Error::read(name)(kind.into()));
+            if name.exists() {
+                return Err(Error::read(name)(ErrorKind::NotADirectory.into()));
+            }
+            return Err(Error::NoModel {
+                path: name.to_owned(),
+            });
         }
         Ok(BaseModel::Folder(name.to_owned()))
     }

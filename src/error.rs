@@ -350,7 +350,7 @@ pub enum Error {
     },
 
     /// A shard that a fit read before there was a manifest, and whose bytes were others than those of the build.
-    #[error("shard `{}` is another than the one this fit was trained on", path.display())]
+    #[error("shard `{}` is not the one this fit was trained on", path.display())]
     ShardReplaced {
         /// The shard.
         path: PathBuf,
@@ -365,10 +365,17 @@ pub enum Error {
         source: Cause,
     },
 
-    /// A model folder without a file that a fit needs.
-    #[error("the model `{}` has no `{file}`", path.display())]
+    /// A model or adapter that is not there.
+    #[error("there is no folder `{}`", path.display())]
+    NoModel {
+        /// As typed.
+        path: PathBuf,
+    },
+
+    /// A folder of a model or adapter without a file that a fit needs.
+    #[error("`{}` has no `{file}`", path.display())]
     ModelFile {
-        /// The model's folder.
+        /// The folder.
         path: PathBuf,
         /// The missing file.
         file: &'static str,
@@ -389,6 +396,15 @@ pub enum Error {
         /// The configuration file.
         path: PathBuf,
         /// The field and its value.
+        problem: String,
+    },
+
+    /// An adapter that cannot be gone on from.
+    #[error("`{}`: {problem}", path.display())]
+    AdapterConfig {
+        /// The configuration file.
+        path: PathBuf,
+        /// What is wrong with it.
         problem: String,
     },
 
@@ -439,6 +455,15 @@ pub enum Error {
         source: Cause,
     },
 
+    /// A sample that cannot be laid out or tokenised.
+    #[error("the sample at position {position} of the stream cannot be laid out")]
+    LaidOut {
+        /// Its position.
+        position: u64,
+        /// Why.
+        source: Box<Error>,
+    },
+
     /// A chat template that does more than one may.
     #[error("the chat template `{}` is stopped: a rendering takes more than {limit}", path.display())]
     TemplateLimit {
@@ -487,7 +512,9 @@ pub enum Error {
     },
 
     /// A loss or gradient that is not a number.
-    #[error("the {what} is not a number at step {step}, on the samples at positions {positions}")]
+    #[error(
+        "the {what} is not a number at step {step} (the first is 0), on the samples at positions {positions}"
+    )]
     NotANumber {
         /// `loss` or `gradient`.
         what: &'static str,
@@ -498,7 +525,9 @@ pub enum Error {
     },
 
     /// A training that has left the numbers.
-    #[error("the {what} is not a number at step {step}, on the samples at positions {positions}")]
+    #[error(
+        "the {what} is not a number at step {step} (the first is 0), on the samples at positions {positions}"
+    )]
     Diverged {
         /// `loss` or `gradient`.
         what: &'static str,
@@ -506,8 +535,8 @@ pub enum Error {
         step: u64,
         /// Positions in the stream.
         positions: String,
-        /// The file that holds the state before the step.
-        checkpoint: PathBuf,
+        /// The file that holds the state before the step, where a step had been made.
+        checkpoint: Option<PathBuf>,
     },
 
     /// A checkpoint that cannot be gone on from.
@@ -646,11 +675,20 @@ impl Error {
             Error::NoManifest { .. } => {
                 "`delia-build --out DIR` makes one; an interrupted build goes on when its command is repeated, and `delia-fit --follow` begins while it is at work".to_owned()
             }
+            Error::NoModel { .. } => {
+                "a model is a folder: `hf download OWNER/NAME --local-dir DIR` fetches one from the hub; paths are relative to the current folder, those in a recipe to the recipe".to_owned()
+            }
+            Error::ModelFile { file, .. } if file.starts_with("adapter_") => {
+                "an adapter's folder holds `adapter_config.json` and `adapter_model.safetensors`, as PEFT and `delia-fit` save them".to_owned()
+            }
             Error::ModelFile { .. } => {
                 "a model folder holds `config.json`, `tokenizer.json` and `*.safetensors`, as Hugging Face saves them".to_owned()
             }
             Error::ModelConfig { .. } => {
-                "computed without it, results could differ from the model's own; nothing was computed".to_owned()
+                "what a configuration asks for is computed exactly or not at all; nothing was computed".to_owned()
+            }
+            Error::AdapterConfig { .. } => {
+                "`--adapter` takes a plain LoRA, rsLoRA or DoRA adapter of the same base; nothing was computed".to_owned()
             }
             Error::Weights { .. } => {
                 "a download may have been cut off; fetch the model again".to_owned()
@@ -661,6 +699,7 @@ impl Error {
             Error::WeightsFormat { .. } => {
                 "other formats run code when they are read, or hold rounded weights; the hub has safetensors of most models, and `save_pretrained` of transformers writes them".to_owned()
             }
+            Error::LaidOut { source, .. } => source.hint()?,
             Error::Template { .. } => {
                 "`--template` lays samples out otherwise: `alpaca`, `raw`, or a Jinja file of your own".to_owned()
             }
@@ -677,10 +716,10 @@ impl Error {
             Error::TooLong { .. } => {
                 "`--max-length` allows more tokens, up to the model's positions; `--too-long truncate` keeps the first of them".to_owned()
             }
-            Error::NotANumber { .. } => {
+            Error::NotANumber { .. } | Error::Diverged { checkpoint: None, .. } => {
                 "look at these samples, or take a smaller `--lr`, a smaller `--clip` or a longer `--warmup`".to_owned()
             }
-            Error::Diverged { checkpoint, .. } => format!(
+            Error::Diverged { checkpoint: Some(checkpoint), .. } => format!(
                 "the state before that step, the last good one, is in `{}`; the same command would meet the same step: look at these samples, or start over with `--fresh` and a smaller `--lr`, a smaller `--clip` or a longer `--warmup`",
                 checkpoint.display()
             ),

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Decoder, Kernels, Packing, Sequences};
 use crate::sample::Prompt;
 use crate::tokenizer::ChatTokenizer;
@@ -11,7 +11,7 @@ use crate::tokenizer::ChatTokenizer;
 /// `max_tokens`. The whole text is computed again for every token.
 ///
 /// # Errors
-/// When the chat template refuses the prompt.
+/// When the chat template refuses the prompt; [`Error::Setting`] for a prompt without a token.
 pub fn generate<B: Kernels>(
     decoder: &Decoder<B>,
     tokenizer: &ChatTokenizer,
@@ -20,6 +20,13 @@ pub fn generate<B: Kernels>(
 ) -> Result<String> {
     let mut ids = tokenizer.prompt(prompt)?;
     let n_prompt = ids.len();
+    if n_prompt == 0 {
+        return Err(Error::Setting {
+            key: "try",
+            problem: "laid out by the chat template, the prompt has no token".to_owned(),
+            hint: "give it a text".to_owned(),
+        });
+    }
     let n_allowed = max_tokens.min(decoder.n_positions().saturating_sub(n_prompt));
     for _ in 0..n_allowed {
         let next = best_token(decoder, &ids);

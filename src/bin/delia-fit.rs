@@ -48,42 +48,52 @@ struct Arguments {
     ///
     /// The fit waits for each shard, and is finished when the manifest says that the shards were those of the build. Its
     /// adapter is the one that a fit of the finished build would have made.
-    #[arg(long, conflicts_with = "plan")]
+    #[arg(help_heading = "What to do", long, conflicts_with = "plan")]
     follow: bool,
 
     #[command(flatten)]
     fit: FitTable,
 
     /// Folder for the adapter
-    #[arg(long, value_name = "DIR", default_value = "adapter")]
+    #[arg(
+        help_heading = "What to do",
+        long,
+        value_name = "DIR",
+        default_value = "adapter"
+    )]
     out: PathBuf,
 
     /// Start from a recipe: a bundled one by its name, another by its path; flags win over it
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(help_heading = "What to do", long, value_name = "NAME|FILE")]
     recipe: Option<PathBuf>,
 
     /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    #[arg(
+        help_heading = "What to do",
+        long,
+        value_name = "DEVICE",
+        default_value = "auto"
+    )]
     device: DeviceChoice,
 
     /// Answer this prompt before and after, to look at what was learned
-    #[arg(long = "try", value_name = "PROMPT")]
+    #[arg(help_heading = "What to do", long = "try", value_name = "PROMPT")]
     prompt: Option<String>,
 
-    /// Say what the fit would do and take, with the arithmetic, and write nothing
-    #[arg(long, conflicts_with_all = ["fresh", "prompt"])]
+    /// Say what the fit would do and take, with the arithmetic, and write nothing but the cache
+    #[arg(help_heading = "What to do", long, conflicts_with_all = ["fresh", "prompt"])]
     plan: bool,
 
     /// Write event files for TensorBoard into this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(help_heading = "What to do", long, value_name = "DIR")]
     log_tensorboard: Option<PathBuf>,
 
     /// Start over instead of going on where the fit in the folder stopped
-    #[arg(long)]
+    #[arg(help_heading = "What to do", long)]
     fresh: bool,
 
     /// Print the report as JSON
-    #[arg(long)]
+    #[arg(help_heading = "What to do", long)]
     json: bool,
 
     #[command(flatten)]

@@ -89,9 +89,9 @@ impl AdapterConfig {
     /// Reads the configuration of an adapter, PEFT's or ours.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] where there is none, [`Error::ModelConfig`] for one that asks for what is not computed here.
+    /// [`Error::ModelFile`] where there is none, [`Error::AdapterConfig`] for one that asks for what is not computed here.
     pub fn read(folder: &BaseModel) -> Result<AdapterConfig> {
-        AdapterConfig::parse(&read_json(folder)?).map_err(|problem| Error::ModelConfig {
+        AdapterConfig::parse(&read_json(folder)?).map_err(|problem| Error::AdapterConfig {
             path: folder.path(ADAPTER_CONFIG),
             problem,
         })
@@ -197,7 +197,7 @@ impl TokenIds {
                 .map(|ids| BTreeMap::from([("embed_tokens".to_owned(), ids)])),
             _ => serde_json::from_value(ids.clone()),
         };
-        parsed.map(TokenIds).map_err(|_| Error::ModelConfig {
+        parsed.map(TokenIds).map_err(|_| Error::AdapterConfig {
             path: folder.path(ADAPTER_CONFIG),
             problem: format!(
                 "`trainable_token_indices` is {ids}, token ids by module are expected"

@@ -3,6 +3,7 @@
 mod config;
 mod merge;
 mod new_tokens;
+mod saved_tables;
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{DType, Distribution, Tensor, TensorData};
@@ -101,7 +102,7 @@ pub fn load<B: AutodiffBackend + Kernels>(
         projection.adapter = None;
     }
     attach(decoder, &config, 0).map_err(|error| match error {
-        Error::Setting { problem, .. } => Error::ModelConfig {
+        Error::Setting { problem, .. } => Error::AdapterConfig {
             path: folder.path(ADAPTER_CONFIG),
             problem: format!("it is the adapter of another model: {problem}"),
         },
@@ -129,6 +130,7 @@ pub fn load<B: AutodiffBackend + Kernels>(
         *tensor = read.require_grad();
         used.push(name);
     }
+    used.extend(saved_tables::read(decoder, &weights, &token_ids)?);
     let unused = weights
         .names()
         .into_iter()

@@ -205,11 +205,16 @@ impl Weights {
         })
     }
 
-    /// Feeds the bytes of all files to a hash.
-    pub fn hash_into(&self, hasher: &mut blake3::Hasher) {
-        for file in &self.files {
-            hasher.update(&file.bytes);
+    /// BLAKE3 over all tensors by name, in hex: the same however they are divided among files.
+    pub fn blake3(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("delia weights v1");
+        for name in self.names() {
+            let stored = self.stored(name).expect("one of its names");
+            let what = serde_json::json!([name, format!("{:?}", stored.dtype), stored.shape]);
+            hasher.update(what.to_string().as_bytes());
+            hasher.update(stored.bytes);
         }
+        hasher.finalize().to_hex().to_string()
     }
 
     /// An error that names a tensor of this model.

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use serde_json::{Value, json};
 
 use crate::base_model::BaseModel;
@@ -20,8 +21,8 @@ use crate::model::{ADAPTER_FILE, INDEX_FILE, SINGLE_FILE};
 use crate::shards::{FileEntry, replace};
 use crate::tokenizer::GENERATION_CONFIG;
 
-use super::export::{pretty, tokenizer_bytes};
 use super::folder::{Files, FitFolder, UNFINISHED};
+use super::result::{pretty, tokenizer_bytes};
 use super::{FitEvent, Plan};
 
 /// The file of the rows that a base with tokens has of its own.
@@ -60,7 +61,15 @@ pub(super) fn write(
             _ => base_with_tokens(plan, &merge, &mut written)?,
         }
         model_files(plan, &merge, &mut written)?;
-        files.append(&mut written.finish()?);
+        let mut written = written.finish()?;
+        let n_bytes = written.values().map(|entry| entry.bytes).sum();
+        watch(FitEvent::Note(format!(
+            "`{}`: {} files, {}",
+            folder.file(name).display(),
+            written.len(),
+            ByteSize(n_bytes).display().si()
+        )));
+        files.append(&mut written);
         has_written = true;
     }
     Ok(has_written)

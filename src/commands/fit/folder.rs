@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::base_model::BaseModel;
 use crate::config::Export;
 use crate::error::{Error, Result};
 use crate::lora::ADAPTER_CONFIG;
@@ -17,7 +18,7 @@ use crate::tokenizer::{COMPANION_FILES, GENERATION_CONFIG, TOKENIZER_FILE};
 pub(super) const RUN: &str = "run.toml";
 /// A line for every step.
 pub(super) const METRICS: &str = "metrics.jsonl";
-/// The same as columns, written in the end.
+/// The same as columns, written at every checkpoint and in the end.
 pub(super) const METRICS_PARQUET: &str = "metrics.parquet";
 /// The losses over the steps, drawn at every checkpoint and in the end.
 pub(super) const LOSS_CHART: &str = "loss.svg";
@@ -41,25 +42,29 @@ pub(super) const BUILD: &str = "build";
 /// The key of the hash over the model's configuration, tokenizer and weights.
 pub(super) const HASH_OF_MODEL: &str = "base-model";
 
+/// The key of the hash over the model's weights alone, which say whether an adapter was trained beside them.
+pub(super) const HASH_OF_WEIGHTS: &str = "weights";
 /// The key of the hash over the adapter a fit starts from.
 pub(super) const HASH_OF_ADAPTER: &str = "base-adapter";
 /// The key of the hash over the chat template and the tokens it names.
 pub(super) const HASH_OF_TEMPLATE: &str = "chat-template";
 
 /// Settings that say where something lies, each with the hash that says what it is.
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 7] = [
     ("adapter", HASH_OF_ADAPTER),
     (SHARDS, HASH_OF_SHARDS),
     (SHARDS, BUILD),
     ("model", HASH_OF_MODEL),
+    ("model", HASH_OF_WEIGHTS),
     ("init-model", HASH_OF_MODEL),
     ("template", HASH_OF_TEMPLATE),
 ];
 
 /// What each hash stands for.
-const HASHED: [(&str, &str); 4] = [
+const HASHED: [(&str, &str); 5] = [
     (HASH_OF_SHARDS, "the build of the shards is"),
     (HASH_OF_MODEL, "the model is"),
+    (HASH_OF_WEIGHTS, "the model is"),
     (HASH_OF_ADAPTER, "the adapter to start from is"),
     (HASH_OF_TEMPLATE, "the chat template is"),
 ];
@@ -126,6 +131,7 @@ impl FitFolder {
         if let Some(difference) = difference(&there, run) {
             // A fit without a checkpoint has nothing to lose: whoever mends a setting goes on here.
             if !self.file(REPORT).exists() && self.checkpoints()?.is_empty() {
+                self.remove(LEDGER)?;
                 replace(&self.file(RUN), run.as_bytes())?;
                 return Ok(false);
             }
@@ -268,7 +274,8 @@ impl FitFolder {
         let report = fs::read(self.file(REPORT)).ok();
         let report: Option<FitReport> = report.and_then(|text| serde_json::from_slice(&text).ok());
         let files = report.map(|report| report.files).unwrap_or_default();
-        for folder in Export::WITH_FOLDER.into_iter().filter_map(Export::folder) {
+        let exports = Export::WITH_FOLDER.into_iter().filter_map(Export::folder);
+        for folder in exports.chain([BASE_FOLDER]) {
             let prefix = format!("{folder}/");
             let is_reported = files.keys().any(|file| file.starts_with(&prefix));
             let mut folders = vec![folder.to_owned()];
@@ -368,10 +375,18 @@ pub(super) fn difference(there: &str, asked: &str) -> Option<String> {
     let mut keys = settings.into_iter().chain(hashes);
     let key = keys.find(|key| !is_same(key) && !is_elsewhere(key))?;
     if let Some((_, what)) = HASHED.iter().find(|(hash, _)| hash == key) {
-        return Some(format!("{what} another than it was begun with"));
+        return Some(format!("{what} not the one it was begun with"));
     }
     let (before, now) = (show(there.get(key)), show(asked.get(key)));
     Some(format!("`{key}` was {before}, now it is {now}"))
+}
+
+/// The hash of the weights an adapter was trained beside, where a fit of ours left it.
+pub(super) fn weights_hash_in(adapter: &BaseModel) -> Result<Option<String>> {
+    let text = adapter.bytes(RUN)?.unwrap_or_default();
+    let values = values(&String::from_utf8_lossy(&text));
+    let hash = values.get(HASH_OF_WEIGHTS).and_then(toml::Value::as_str);
+    Ok(hash.map(str::to_owned))
 }
 
 /// The settings in a `run.toml`, whatever their table.

@@ -7,13 +7,14 @@ mod cuda;
 #[path = "no_cuda.rs"]
 mod cuda;
 mod evaluation;
-mod export;
 mod exports;
 mod folder;
 mod plan;
+mod result;
 mod run;
 mod stream;
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +26,7 @@ use burn_flex::{Flex, FlexDevice};
 use serde_json::{Map, Value};
 
 use crate::base_model::BaseModel;
-use crate::config::{FitConfig, ShardsAt};
+use crate::config::{FitConfig, OF_ADAPTER, ShardsAt};
 use crate::device::{self, Chosen, Device};
 use crate::error::{Error, Result};
 use crate::generate::generate;
@@ -41,7 +42,8 @@ use crate::trainer::{Schedule, Schedules, TrainerConfig};
 
 use evaluation::Evaluation;
 use folder::{
-    BUILD, FitFolder, HASH_OF_ADAPTER, HASH_OF_MODEL, HASH_OF_SHARDS, HASH_OF_TEMPLATE, SHARDS,
+    BUILD, FitFolder, HASH_OF_ADAPTER, HASH_OF_MODEL, HASH_OF_SHARDS, HASH_OF_TEMPLATE,
+    HASH_OF_WEIGHTS, SHARDS,
 };
 use run::Run;
 use stream::Stream;
@@ -115,6 +117,7 @@ struct Plan<'a> {
     n_steps: u64,
     device: Chosen,
     evaluation: Evaluation,
+    weights_hash: OnceCell<String>,
 }
 
 /// Fits an adapter, or with `full` every weight, to a build.
@@ -129,6 +132,7 @@ pub fn fit(
     watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitReport> {
     let mut plan = prepare(config, request, watch)?;
+    plan.check_adapter(watch)?;
     let run = plan.run_toml(plan.stream.manifest.as_deref())?;
     let folder = FitFolder::lock(request.out)?;
     let mut finished = match folder.enter(&run, request.fresh)? {
@@ -168,7 +172,7 @@ pub fn plan(
     let plan = prepare(config, request, watch)?;
     plan.check_ahead()?;
     match plan.device.device {
-        Device::Cpu => plan.describe::<Flex>(DType::F32, &FlexDevice, watch),
+        Device::Cpu => plan.describe::<Flex>(DType::F32, &FlexDevice, 0, watch),
         Device::Cuda(index) => cuda::describe(&plan, index, watch),
     }
 }
@@ -248,6 +252,7 @@ fn prepare<'a>(
         loader,
         device,
         evaluation: Evaluation::default(),
+        weights_hash: OnceCell::new(),
     })
 }
 
@@ -275,7 +280,12 @@ impl Plan<'_> {
         B::InnerBackend: Kernels,
     {
         if finished.is_none() {
-            let plan = self.describe::<B::InnerBackend>(dtype, device, watch)?;
+            let n_done = folder.checkpoints()?.last().copied().unwrap_or_default();
+            let from = match n_done {
+                n_done if n_done < self.n_steps => self.loader.steps.positions(n_done).start,
+                _ => 0,
+            };
+            let plan = self.describe::<B::InnerBackend>(dtype, device, from, watch)?;
             watch(FitEvent::Note(plan.to_string()));
         }
         let decoder = self.load::<B>(dtype, device)?;
@@ -393,9 +403,13 @@ impl Plan<'_> {
     /// before there is one.
     fn run_toml(&self, manifest: Option<&str>) -> Result<String> {
         #[derive(serde::Serialize)]
-        struct Run<'a> {
-            fit: &'a FitConfig,
+        struct Run {
+            fit: toml::Table,
             run: toml::Table,
+        }
+        let mut fit = toml::Table::try_from(self.config).expect("settings");
+        if self.adapter.is_some() {
+            fit.retain(|key, _| !OF_ADAPTER.contains(&key));
         }
         let mut run = toml::Table::new();
         let mut put = |key: &str, value: String| run.insert(key.to_owned(), value.into());
@@ -410,11 +424,14 @@ impl Plan<'_> {
             }
         }
         put(HASH_OF_MODEL, self.model_hash()?);
+        if let Some(hash) = self.weights_hash()? {
+            put(HASH_OF_WEIGHTS, hash.to_owned());
+        }
         put(HASH_OF_TEMPLATE, self.tokenizer.template().blake3());
         if let Some(adapter) = &self.adapter {
             let mut hasher = blake3::Hasher::new();
             hasher.update(&adapter.required(ADAPTER_CONFIG)?);
-            Weights::of_adapter(adapter)?.hash_into(&mut hasher);
+            hasher.update(Weights::of_adapter(adapter)?.blake3().as_bytes());
             put(HASH_OF_ADAPTER, hasher.finalize().to_hex().to_string());
         }
         put(
@@ -424,11 +441,7 @@ impl Plan<'_> {
                 Device::Cuda(_) => "cuda".to_owned(),
             },
         );
-        let run = Run {
-            fit: self.config,
-            run,
-        };
-        Ok(toml::to_string(&run).expect("settings and texts"))
+        Ok(toml::to_string(&Run { fit, run }).expect("settings and texts"))
     }
 
     /// A hash over the model's configuration, tokenizer and weights.
@@ -436,10 +449,42 @@ impl Plan<'_> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(Value::Object(self.fields.clone()).to_string().as_bytes());
         hasher.update(self.tokenizer.to_json()?.as_bytes());
-        if self.config.init_model.is_none() {
-            Weights::open(&self.model)?.hash_into(&mut hasher);
+        if let Some(weights) = self.weights_hash()? {
+            hasher.update(weights.as_bytes());
         }
         Ok(hasher.finalize().to_hex().to_string())
+    }
+
+    /// The hash of the base's weights, computed once; none of weights that are drawn.
+    fn weights_hash(&self) -> Result<Option<&str>> {
+        if self.config.init_model.is_some() {
+            return Ok(None);
+        }
+        if self.weights_hash.get().is_none() {
+            let hash = Weights::open(&self.model)?.blake3();
+            self.weights_hash.get_or_init(|| hash);
+        }
+        Ok(self.weights_hash.get().map(String::as_str))
+    }
+
+    /// Refuses an adapter to start from that a fit of another base has left.
+    fn check_adapter(&self, watch: &dyn Fn(FitEvent<'_>)) -> Result<()> {
+        let Some(adapter) = &self.adapter else {
+            return Ok(());
+        };
+        let Some(expected) = folder::weights_hash_in(adapter)? else {
+            let note = "the adapter to start from does not say which weights it was trained beside: that they are these is taken for granted";
+            watch(FitEvent::Note(note.to_owned()));
+            return Ok(());
+        };
+        match self.weights_hash()? {
+            Some(found) if found == expected => Ok(()),
+            _ => Err(Error::AdapterConfig {
+                path: adapter.path(folder::RUN),
+                problem: "the adapter was trained beside other weights than those of the model"
+                    .to_owned(),
+            }),
+        }
     }
 }
 

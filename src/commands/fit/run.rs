@@ -14,7 +14,7 @@ use crate::loader::GlobalBatch;
 use crate::model::{Decoder, Kernels};
 use crate::report::tensorboard::EventLog;
 use crate::report::{
-    BestStep, FitReport, HeldOutLosses, Metrics, MetricsLog, Outcome, Tried, best_step,
+    BestStep, FitReport, HeldOutLosses, Metrics, MetricsLog, Outcome, Tried, best_step, grouped,
     held_out_points, held_out_rows, loss_chart, loss_rows,
 };
 use crate::trainer::{StepLoss, Trainer};
@@ -23,7 +23,7 @@ use super::checkpoints::Checkpoints;
 use super::folder::{Files, FitFolder, LOSS_CHART, METRICS, METRICS_PARQUET, checkpoint_name};
 use super::stream::Next;
 use super::{FitEvent, Plan};
-use super::{export, exports};
+use super::{exports, result};
 
 /// A fit under way.
 pub(super) struct Run<'a, B: AutodiffBackend> {
@@ -70,7 +70,7 @@ where
                 // Whether the fit can end is not to be found out in the end.
                 run.checkpoints.read(best.steps)?;
             }
-            let note = format!("going on after step {}", progress.steps);
+            let note = format!("going on after {} steps", grouped(progress.steps));
             watch(FitEvent::Note(note));
         }
         if let Some(note) = plan.evaluation.note(plan) {
@@ -117,7 +117,7 @@ where
                 Ok(Next::Stop) => return self.stop(),
                 // What was made of the shards before this one is kept: fetching it may work the next time.
                 Err(error) => {
-                    self.save_if_begun()?;
+                    self.save()?;
                     return Err(error);
                 }
             };
@@ -169,19 +169,11 @@ where
 
     /// Ends the fit between two steps.
     fn stop(&mut self) -> Result<()> {
-        self.save_if_begun()?;
+        self.save()?;
         Err(Error::Interrupted {
             n_done: self.progress.steps,
             what: "steps",
         })
-    }
-
-    /// A fit without a step has nothing to keep: its settings can still be mended.
-    fn save_if_begun(&mut self) -> Result<()> {
-        match self.progress.steps {
-            0 => Ok(()),
-            _ => self.save(),
-        }
     }
 
     /// A step. One that fails has changed nothing: what came before it is saved.
@@ -195,11 +187,12 @@ where
             other => return other,
         };
         self.save()?;
+        let name = checkpoint_name(self.progress.steps);
         Err(Error::Diverged {
             what,
             step,
             positions,
-            checkpoint: self.folder.file(&checkpoint_name(self.progress.steps)),
+            checkpoint: (self.progress.steps > 0).then(|| self.folder.file(&name)),
         })
     }
 
@@ -221,7 +214,11 @@ where
         }
     }
 
+    /// Keeps the state as it is now. Before the first step there is nothing to keep: settings can still be mended.
     fn save(&mut self) -> Result<()> {
+        if self.progress.steps == 0 {
+            return Ok(());
+        }
         // The log first: a checkpoint never knows of a step that the log has lost.
         self.log.sync()?;
         let checkpoint = Checkpoint {
@@ -243,6 +240,8 @@ where
     ) -> Result<FitReport> {
         let (plan, progress) = (self.plan, self.progress);
         if progress.targets == 0 {
+            // Nothing is lost: who mends a setting begins anew.
+            self.folder.remove_checkpoints_but(&[])?;
             return Err(Error::TooLong {
                 problem: format!(
                     "nothing was trained: no sample of the {} steps has a supervised token within {} tokens",
@@ -257,9 +256,9 @@ where
             .map(|(_, tensor)| tensor.shape().num_elements() as u64)
             .sum();
         let mut files = if plan.config.full {
-            export::model(self.folder, plan, decoder)?
+            result::model(self.folder, plan, decoder)?
         } else {
-            export::adapter(self.folder, plan, decoder)?
+            result::adapter(self.folder, plan, decoder)?
         };
         exports::write(plan, self.folder, &mut files, watch)?;
         self.write_metrics(&mut files)?;

@@ -107,7 +107,7 @@ impl Stream {
             plan: manifest.plan.clone(),
             manifest: Some(blake3::hash(&text).to_hex().to_string()),
             build: manifest.build_id(),
-            supply: Arc::new(ShardFolder::new(folder)),
+            supply: Arc::new(ShardFolder::new(folder, &manifest)),
             origin: Origin::Folder(Box::new(manifest)),
             notes,
         })

@@ -109,7 +109,7 @@ pub(super) fn read(fields: Map<String, Value>) -> Read<DecoderConfig> {
             "`num_attention_heads` {n_heads} is no multiple of `num_key_value_heads` {n_kv_heads}"
         ));
     }
-    if head_dim % 2 != 0 {
+    if head_dim == 0 || head_dim % 2 != 0 {
         return Err(format!(
             "`head_dim` {head_dim} is odd, so it cannot be rotated"
         ));
