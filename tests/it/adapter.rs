@@ -281,8 +281,38 @@ fn tokens_that_the_adapter_does_not_know_start_anew() {
     let bundled = ["shards", "--adapter", "first", "--out", "none", "--fresh"];
     fit(&scratch, &bundled).fails(
         1,
-        &["first/adapter_model.safetensors`: tensor `", "is expected"],
+        &[
+            "first/run.toml`: ",
+            "trained beside other weights",
+            "--adapter",
+        ],
     );
     fit(&scratch, &[&bundled[..], &["--rank", "8"]].concat()).fails(2, &["--adapter", "--rank"]);
     assert_eq!(hashes(&scratch.path().join("first")), before);
+}
+
+#[test]
+fn an_adapter_of_other_weights_of_the_same_shapes_is_refused() {
+    let scratch = with_shards();
+    let base = golden_base(&scratch, "gqa_tied", 67);
+    go_on(&scratch, "first", &["--rank", "3", "--max-steps", "1"]);
+    let path = base.join("model.safetensors");
+    let mut bytes = fs::read(&path).expect("weights");
+    *bytes.last_mut().expect("a number") ^= 1;
+    fs::write(&path, bytes).expect("written");
+    let shared = ["shards", "--model", "base", "--template", "raw"];
+    let on = |adapter| {
+        let more = ["--max-steps", "1", "--out", adapter, "--adapter", "first"];
+        fit(&scratch, &[&shared[..], &more].concat())
+    };
+    on("none").fails(1, &["first/run.toml`: ", "trained beside other weights"]);
+    // One that does not say so is taken at its word.
+    fs::remove_file(scratch.path().join("first/run.toml")).expect("removed");
+    let ran = on("second");
+    assert!(
+        ran.stderr().contains("taken for granted"),
+        "{}",
+        ran.stderr()
+    );
+    ran.ok();
 }

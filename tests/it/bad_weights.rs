@@ -214,7 +214,7 @@ fn weights_of_other_formats_are_named() {
     scratch.file("model/config.json", "{}");
     holds(
         &said(Weights::open(&folder(&model))),
-        &["the model `", "has no `model.safetensors`"],
+        &["has no `model.safetensors`", "Hugging Face"],
     );
     for other in ["pytorch_model.bin", "consolidated.00.pth", "model-q4.gguf"] {
         let path = scratch.file(&format!("model/{other}"), "a pickle");
@@ -464,6 +464,79 @@ fn rows_of_tokens_are_put_where_their_ids_say() {
     fs::write(&path, config.to_string()).expect("written");
     let turned = rows(load_adapter("gqa_tied", &[66, 67], &adapter).expect("both tokens"));
     assert_eq!(turned, [&[1.5; 24][..], &one].concat());
+}
+
+/// What PEFT saves of the tables of tokens by itself, once the vocabulary was resized.
+#[test]
+fn tables_beside_an_adapter_are_read_where_they_are_the_bases() {
+    let scratch = Scratch::new();
+    let d = 24;
+    let base = Weights::open(&golden_models::model("gqa_tied")).expect("weights");
+    let table = base.values("model.embed_tokens.weight", &[67, d]);
+    // A token behind the vocabulary, and one row of filling.
+    let table = [&table.expect("a table")[..], &[7.0; 24], &[0.0; 24]].concat();
+    let bytes = |values: &[f32]| -> Vec<u8> {
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    };
+    let put = |adapter: &Path, name: &str, values: &[f32]| {
+        let shape = vec![values.len() / d, d];
+        let tensor = (
+            name.to_owned(),
+            safetensors::Dtype::F32,
+            shape,
+            bytes(values),
+        );
+        change(&adapter.join("adapter_model.safetensors"), |tensors| {
+            tensors.retain(|(there, ..)| there != name);
+            tensors.push(tensor);
+        });
+    };
+    let rows = |decoder: Decoder<Cpu>| {
+        let new = decoder.embedding.new.expect("new rows");
+        golden_models::host(new.rows)
+    };
+    let (embedding, head) = (
+        "base_model.model.model.embed_tokens",
+        "base_model.model.lm_head",
+    );
+    let adapter = copy(&scratch, "gqa_tied/lora");
+    let trained = rows(load_adapter("gqa_tied", &[67], &adapter).expect("its own token"));
+    // Beside rows that are trained, which count.
+    for module in [embedding, head] {
+        put(
+            &adapter,
+            &format!("{module}.token_adapter.base_layer.weight"),
+            &table,
+        );
+    }
+    let found = rows(load_adapter("gqa_tied", &[67], &adapter).expect("the base's rows"));
+    assert_eq!(found, trained);
+    // Without any, the saved row is the token's.
+    let config = adapter.join("adapter_config.json");
+    let text = fs::read_to_string(&config).expect("a file");
+    let mut fields: Value = serde_json::from_str(&text).expect("JSON");
+    fields["trainable_token_indices"] = json!(null);
+    fs::write(&config, fields.to_string()).expect("written");
+    change(&adapter.join("adapter_model.safetensors"), |tensors| {
+        tensors.retain(|(name, ..)| !name.contains("token_adapter"));
+    });
+    for module in [embedding, head] {
+        put(&adapter, &format!("{module}.weight"), &table);
+    }
+    let found = rows(load_adapter("gqa_tied", &[67], &adapter).expect("the base's rows"));
+    assert_eq!(found, [7.0; 24]);
+    // What was trained as a whole is not what the base has.
+    let mut other = table.clone();
+    other[30] += 0.5;
+    put(&adapter, &format!("{head}.weight"), &other);
+    let said_head = said(load_adapter("gqa_tied", &[67], &adapter));
+    holds(&said_head, &["lm_head.weight", "one table for both"]);
+    put(&adapter, &format!("{embedding}.weight"), &other);
+    let said = said(load_adapter("gqa_tied", &[67], &adapter));
+    holds(&said, &["embed_tokens.weight", "other rows than the base"]);
 }
 
 #[test]

@@ -472,7 +472,7 @@ fn a_checkpoint_of_another_run_model_or_build_is_refused_by_what_differs() {
     differs(
         "mine",
         RESTLESS,
-        "the build of the shards is another than it was begun with",
+        "the build of the shards is not the one it was begun with",
     );
     stopped(&scratch, RESTLESS, "of-others", 2);
     let foreign = fs::read(checkpoint(&scratch, "of-others", 2)).expect("a checkpoint");
@@ -484,7 +484,7 @@ fn a_checkpoint_of_another_run_model_or_build_is_refused_by_what_differs() {
     differs(
         "other-model",
         &of_model,
-        "the model is another than it was begun with",
+        "the model is not the one it was begun with",
     );
 }
 

@@ -2,11 +2,12 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use delia::base_model::BaseModel;
 use delia::error::Error;
 use delia::model::Weights;
-use delia::shards::{Manifest, StreamReader};
+use delia::shards::{Manifest, ShardFolder, StreamReader};
 use serde_json::Value;
 
 use crate::delia::{Ran, Scratch, skipped, stream};
@@ -210,6 +211,18 @@ fn a_finished_fit_is_looked_at_file_by_file() {
 }
 
 #[test]
+fn what_another_tool_puts_beside_the_base_is_never_removed() {
+    let scratch = with_shards();
+    let arguments = ["shards", "--max-steps", "1", "--fresh"];
+    fit(&scratch, &arguments).ok();
+    let file = scratch.file("adapter/base_model/model-q8.gguf", "another tool's");
+    fit(&scratch, &arguments).fails(1, &["holds `base_model/model-q8.gguf`", "--out"]);
+    assert!(file.exists());
+    fs::remove_file(&file).expect("removed");
+    fit(&scratch, &arguments).ok();
+}
+
+#[test]
 fn the_bundled_recipe_is_the_default_written_out() {
     let scratch = with_shards();
     fit(&scratch, &["shards", "--max-steps", "1"]).ok();
@@ -237,10 +250,13 @@ fn the_stream_is_read_from_any_position_on() {
         .build(&[&build[..], &["--rows-per-shard", "10"]].concat())
         .ok();
     let shards = scratch.path().join("shards");
-    let plan = Manifest::open(&shards).expect("a build").plan;
+    let manifest = Manifest::open(&shards).expect("a build");
+    let reader = |range| {
+        let supply = Arc::new(ShardFolder::new(&shards, &manifest));
+        StreamReader::new(supply, &manifest.plan, range)
+    };
     let read = |range: Range<u64>| {
-        let samples =
-            StreamReader::new(&shards, &plan, range).collect::<delia::error::Result<Vec<_>>>();
+        let samples = reader(range).collect::<delia::error::Result<Vec<_>>>();
         samples
             .expect("samples")
             .into_iter()
@@ -258,7 +274,7 @@ fn the_stream_is_read_from_any_position_on() {
     assert_eq!(read(7..23), all[7..23]);
     // A shard in the place of another has rows that do not follow.
     fs::copy(shards.join("00003.parquet"), shards.join("00001.parquet")).expect("copied");
-    let found: Vec<_> = StreamReader::new(&shards, &plan, 0..u64::MAX).collect();
+    let found: Vec<_> = reader(0..u64::MAX).collect();
     let error = found
         .last()
         .expect("something")
@@ -380,6 +396,11 @@ fn shards_that_are_not_whole_are_refused() {
     fit(&scratch, &["nowhere"]).fails(1, &["could not read `nowhere`"]);
     let shard = scratch.path().join("shards/00000.parquet");
     let bytes = fs::read(&shard).expect("a shard");
+    let mut other = bytes.clone();
+    other[100] ^= 1;
+    fs::write(&shard, &other).expect("as long as before");
+    let problems = ["00000.parquet` is damaged: its bytes are not", "--force"];
+    fit(&scratch, &["shards"]).fails(1, &problems);
     fs::write(&shard, &bytes[..bytes.len() / 2]).expect("torn");
     fit(&scratch, &["shards"]).fails(1, &["00000.parquet` is damaged", "--force"]);
     fs::remove_file(scratch.path().join("shards/manifest.json")).expect("removed");
@@ -449,13 +470,12 @@ fn a_model_that_cannot_be_computed_is_refused_by_name() {
         &["chat_template.jinja` cannot be used"],
     );
     fs::remove_file(model.join("tokenizer.json")).expect("removed");
-    fit(&scratch, &["shards", "--model", "model"]).fails(
-        1,
-        &["the model `model/` has no `tokenizer.json`", "Hugging Face"],
-    );
+    fit(&scratch, &["shards", "--model", "model"])
+        .fails(1, &["`model/` has no `tokenizer.json`", "Hugging Face"]);
     fit(&scratch, &["shards", "--model", "bundled:large"])
         .fails(2, &["no bundled model `bundled:large`", "bundled:tiny"]);
-    fit(&scratch, &["shards", "--model", "no_model"]).fails(1, &["could not read `no_model`"]);
+    fit(&scratch, &["shards", "--model", "no_model"])
+        .fails(1, &["there is no folder `no_model`", "hf download"]);
 }
 
 #[test]

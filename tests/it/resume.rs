@@ -228,7 +228,7 @@ fn a_loss_that_is_not_a_number_names_its_samples_and_keeps_what_was_good() {
     delia_fit(&scratch, &arguments).fails(
         1,
         &[
-            "is not a number at step 1,",
+            "is not a number at step 1 (the first is 0),",
             "on the samples at positions",
             "the last good one, is in `adapter/.checkpoint-1.safetensors`",
             "`--fresh` and a smaller `--lr`, a smaller `--clip`",

@@ -411,7 +411,7 @@ fn what_a_server_gives_is_used_only_if_it_is_what_the_manifest_names() {
         let said = run(&serve(shards_of(&scratch), honest));
         said.ok();
         assert_eq!(
-            said.stderr().contains("going on after step 5"),
+            said.stderr().contains("going on after 5 steps"),
             n_done == 5,
             "{}",
             said.stderr()
@@ -676,7 +676,7 @@ fn a_followed_fit_goes_on_during_the_build_and_after_it() {
     // Killed while it waits, and while it works.
     build.put_shards(1..3);
     let mut running = Running::start(&scratch, "live", "parts", &["--follow"]);
-    running.says("going on after step 2");
+    running.says("going on after 2 steps");
     running.makes(7, "parts");
     running.signal("-KILL");
     running.code();
@@ -711,7 +711,7 @@ fn a_shard_that_was_not_the_builds_ends_a_followed_fit_unfinished() {
     build.finish();
     assert_eq!(running.code(), Some(1));
     let said = fs::read_to_string(scratch.path().join("followed.said")).expect("what it says");
-    let texts = ["shard `live/00000.parquet` is another", "--fresh"];
+    let texts = ["shard `live/00000.parquet` is not the one", "--fresh"];
     for text in texts {
         assert!(said.contains(text), "`{text}` is not in:\n{said}");
     }
@@ -751,6 +751,27 @@ fn a_followed_build_that_lacks_a_shard_or_is_replaced_is_named() {
     assert_eq!(running.code(), Some(1));
     let said = said("replaced").expect("what it says");
     assert!(said.contains("another build has taken the place"), "{said}");
+}
+
+#[test]
+fn a_fit_that_has_not_begun_takes_the_build_that_is_there() {
+    let scratch = Scratch::new();
+    scratch.small_sources(4, 60);
+    // A step takes more than a shard has: it waits before its first.
+    let small = [&BUILD[..8], &["--rows-per-shard", "3"]].concat();
+    scratch.build(&small).ok();
+    let build = Writing::new(&scratch, "live");
+    build.begin();
+    build.put_shards(0..1);
+    let mut running = Running::start(&scratch, "live", "followed", &["--follow"]);
+    running.says("waiting for `live/00001.parquet`");
+    running.signal("-INT");
+    assert_eq!(running.code(), Some(130));
+    assert!(!has_checkpoint(&scratch, "followed"));
+    fs::remove_dir_all(scratch.path().join("live")).expect("removed");
+    let other = [&small[..], &["--seed", "1", "--out", "live"]].concat();
+    scratch.build(&other).ok();
+    fit(&scratch, "live", "followed", &["--follow"]).ok();
 }
 
 #[test]

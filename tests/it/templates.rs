@@ -329,6 +329,19 @@ fn a_template_that_does_not_end_is_stopped() {
 }
 
 #[test]
+fn a_sample_that_a_template_refuses_is_named() {
+    let scratch = with_shards();
+    let refuses = "{% if 'task' in messages[0].content %}{{ raise_exception('no tasks') }}{% endif %}{% for m in messages %}[{{ m.content }}]{% endfor %}";
+    let problems = [
+        "the sample at position ",
+        "of the stream cannot be laid out",
+        "it refuses: no tasks",
+        "--template",
+    ];
+    fit_with(&scratch, refuses).fails(1, &problems);
+}
+
+#[test]
 fn long_messages_are_no_endless_ones() {
     let golden = golden();
     let long = "word, another “word” and a\nline; ".repeat(100_000);
@@ -501,7 +514,7 @@ fn the_layout_is_a_setting_of_the_fit() {
     fs::write(&own, format!("{{{{ '' }}}}{text}")).expect("written");
     with(&[]).fails(
         1,
-        &["another fit: the chat template is another than it was begun with"],
+        &["another fit: the chat template is not the one it was begun with"],
     );
     with(&["--fresh"]).ok();
     let adapter = scratch.path().join("adapter");
