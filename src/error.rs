@@ -349,6 +349,13 @@ pub enum Error {
         problem: String,
     },
 
+    /// A build that was followed, and is another now.
+    #[error("another build has taken the place of the one that was followed in `{}`", path.display())]
+    BuildReplaced {
+        /// Its folder.
+        path: PathBuf,
+    },
+
     /// A shard that a fit read before there was a manifest, and whose bytes were others than those of the build.
     #[error("shard `{}` is not the one this fit was trained on", path.display())]
     ShardReplaced {
@@ -356,8 +363,17 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// A Parquet file that could not be read or encoded.
-    #[error("could not encode or decode `{}`", path.display())]
+    /// A file of rows that could not be encoded.
+    #[error("could not write `{}` as Parquet", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// What the Parquet library found.
+        source: Cause,
+    },
+
+    /// A file of rows that could not be decoded.
+    #[error("`{}` is not readable as Parquet", path.display())]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -484,6 +500,15 @@ pub enum Error {
         path: PathBuf,
         /// The file that should name the token.
         config: PathBuf,
+    },
+
+    /// New tokens whose rows would not follow the model's.
+    #[error("the new tokens would begin at id {first}, the model's rows end before {vocab_size}")]
+    TokenGap {
+        /// The first id of a new token behind the model's rows.
+        first: u32,
+        /// Rows of the model's embedding.
+        vocab_size: usize,
     },
 
     /// A tokenizer that knows tokens the model has no row for.
@@ -675,6 +700,9 @@ impl Error {
             Error::NoManifest { .. } => {
                 "`delia-build --out DIR` makes one; an interrupted build goes on when its command is repeated, and `delia-fit --follow` begins while it is at work".to_owned()
             }
+            Error::Parquet { .. } => {
+                "it may be damaged: `delia-build` compares every file of a build with what was written".to_owned()
+            }
             Error::NoModel { .. } => {
                 "a model is a folder: `hf download OWNER/NAME --local-dir DIR` fetches one from the hub; paths are relative to the current folder, those in a recipe to the recipe".to_owned()
             }
@@ -709,6 +737,9 @@ impl Error {
             Error::NoEnd { .. } => {
                 "a model that never learns where a response ends goes on without end; name its token there, or give a `--template` that writes one".to_owned()
             }
+            Error::TokenGap { .. } => {
+                "save the model with a row for every token of its tokenizer: `resize_token_embeddings` of transformers".to_owned()
+            }
             Error::Vocabulary { .. } => {
                 "the two belong to different models; take the tokenizer the model was saved with".to_owned()
             }
@@ -731,6 +762,9 @@ impl Error {
             }
             Error::FolderOtherFit { .. } => {
                 "choose another folder with `--out`, or start over with `--fresh`".to_owned()
+            }
+            Error::BuildReplaced { .. } => {
+                "`--fresh` starts the fit over with the build that is there now".to_owned()
             }
             Error::ShardReplaced { .. } => {
                 "the fit is not finished; `--fresh` starts it over with the shards as they are".to_owned()

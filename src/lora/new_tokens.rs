@@ -15,7 +15,7 @@ const ROWS_AT_ONCE: usize = 8_192;
 /// starts from the row it has, any other from `init`.
 ///
 /// # Errors
-/// [`Error::Vocabulary`] where the tokenizer has other tokens without a row, or leaves a gap before the new ones;
+/// [`Error::Vocabulary`] where the tokenizer has other tokens without a row, [`Error::TokenGap`] where it leaves a gap before the new ones;
 /// [`Error::Setting`] for an `init` that names what the tokenizer does not know.
 pub fn add_tokens<B: AutodiffBackend>(
     decoder: &mut Decoder<B>,
@@ -27,19 +27,18 @@ pub fn add_tokens<B: AutodiffBackend>(
     ids.sort_unstable();
     ids.dedup();
     let n_rows = decoder.config().vocab_size;
-    let appended = ids.iter().filter(|&&id| id as usize >= n_rows);
-    let is_without_gap = (n_rows..)
-        .zip(appended)
-        .all(|(row, &id)| id as usize == row);
-    let n_needed = tokenizer.n_rows_without(&ids);
-    if n_needed > n_rows || !is_without_gap {
-        let last_of_new = ids.last().map_or(0, |&id| id as usize + 1);
+    let n_tokens = tokenizer.n_rows_without(&ids);
+    if n_tokens > n_rows {
         return Err(Error::Vocabulary {
-            n_tokens: if n_needed > n_rows {
-                n_needed
-            } else {
-                last_of_new
-            },
+            n_tokens,
+            vocab_size: n_rows,
+        });
+    }
+    let appended = ids.iter().filter(|&&id| id as usize >= n_rows);
+    let mut gaps = (n_rows..).zip(appended);
+    if let Some((_, &first)) = gaps.find(|&(row, &id)| id as usize != row) {
+        return Err(Error::TokenGap {
+            first,
             vocab_size: n_rows,
         });
     }

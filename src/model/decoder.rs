@@ -44,6 +44,11 @@ pub const EMBEDDING: &str = "model.embed_tokens";
 /// The name of the output head's module.
 pub const HEAD: &str = "lm_head";
 
+/// Whether the tensor of this name is a vector: of a norm, or added. It is stored without the first dimension, and does not decay.
+pub fn is_vector(name: &str) -> bool {
+    name.ends_with("norm.weight") || name.ends_with(".bias")
+}
+
 /// Where the weights of a new decoder come from: the tensor of this name and shape.
 pub(super) type Source<'a, B> = dyn FnMut(&str, [usize; 2], Role) -> Result<Tensor<B, 2>> + 'a;
 

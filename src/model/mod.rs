@@ -36,7 +36,7 @@ mod cuda;
 
 pub use attention::QUERIES_IN_FLIGHT;
 pub use block::PROJECTIONS;
-pub use decoder::{Decoder, EMBEDDING, HEAD, Sequences};
+pub use decoder::{Decoder, EMBEDDING, HEAD, Sequences, is_vector};
 pub use gradients::Gradients;
 pub use kernels::{AttentionKind, Branch, Dropout, Kernels};
 pub use loss::{Loss, SCORES_IN_FLIGHT, Target, losses, supervised_loss};

@@ -1,5 +1,7 @@
 //! A linear map with a trained branch of low rank beside it.
 
+use std::cell::OnceCell;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 
@@ -33,7 +35,8 @@ pub struct Adapter<B: Backend> {
 pub(super) struct Input<B: Backend> {
     values: Tensor<B, 2>,
     dropout: Option<Dropout>,
-    thin: Option<Tensor<B, 2>>,
+    /// The values after dropout, once one of several readers wanted them; none where there is only one.
+    thin: Option<OnceCell<Tensor<B, 2>>>,
 }
 
 impl<B: Kernels> Input<B> {
@@ -48,14 +51,21 @@ impl<B: Kernels> Input<B> {
 
     /// What several read: dropout is computed once for all of them.
     pub(super) fn shared(values: Tensor<B, 2>, dropout: Option<Dropout>) -> Input<B> {
-        // Without a gradient: that of the branches goes to the values.
-        let thin = dropout
-            .map(|dropout| B::dropout(values.clone().detach(), dropout.probability, dropout.seed));
         Input {
             values,
             dropout,
-            thin,
+            thin: Some(OnceCell::new()),
         }
+    }
+
+    /// The values after dropout, where several read them. Without a gradient: that of the branches goes to the values.
+    fn thin(&self) -> Option<Tensor<B, 2>> {
+        let dropout = self.dropout?;
+        let thin = self.thin.as_ref()?.get_or_init(|| {
+            let values = self.values.clone().detach();
+            B::dropout(values, dropout.probability, dropout.seed)
+        });
+        Some(thin.clone())
     }
 }
 
@@ -132,14 +142,14 @@ impl<B: Kernels> Projection<B> {
     }
 }
 
-impl<B: Backend> Adapter<B> {
+impl<B: Kernels> Adapter<B> {
     fn branch(&self, x: &Input<B>) -> Branch<B> {
         Branch {
             a: self.a.clone(),
             b: self.b.clone(),
             scale: self.scale,
             dropout: x.dropout,
-            thin: x.thin.clone(),
+            thin: x.thin(),
         }
     }
 }

@@ -456,12 +456,12 @@ fn lift(path: &Path, error: ParquetError) -> Error {
                 path: path.to_owned(),
                 source: *source,
             },
-            Err(cause) => Error::Parquet {
+            Err(cause) => Error::Encode {
                 path: path.to_owned(),
                 source: cause,
             },
         },
-        error => Error::Parquet {
+        error => Error::Encode {
             path: path.to_owned(),
             source: error.into(),
         },

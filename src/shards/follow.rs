@@ -153,9 +153,8 @@ impl Followed {
     }
 
     fn another(&self) -> Error {
-        Error::Damaged {
-            path: self.folder.join(PLAN),
-            problem: "another build has taken the place of the one that was followed".to_owned(),
+        Error::BuildReplaced {
+            path: self.folder.clone(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::checkpoint::{Moments, Saved};
 use crate::config::{LossNorm, Recompute};
 use crate::error::{Error, Result};
 use crate::loader::GlobalBatch;
-use crate::model::{Decoder, Gradients, Kernels, Noise, Sequences};
+use crate::model::{Decoder, Gradients, Kernels, Noise, Sequences, is_vector};
 use crate::sample::Kind;
 
 pub use schedule::{Schedule, Schedules};
@@ -170,8 +170,7 @@ where
                 true => lr * self.config.lora_plus_ratio,
                 false => lr,
             };
-            let is_steady = name.ends_with("norm.weight") || name.ends_with(".bias");
-            let optimizer = if is_steady { &steady } else { &decaying };
+            let optimizer = if is_vector(&name) { &steady } else { &decaying };
             let momentum = self.moments.get(&name).cloned();
             let before = momentum.map(|momentum| AdamWState { momentum });
             let (value, after) = optimizer.step(lr, value, gradient * shrink, before);

@@ -177,7 +177,7 @@ fn a_fit_in_parts_is_a_fit_in_one() {
 #[test]
 fn threads_change_no_bit() {
     let scratch = with_shards();
-    let of = |threads: &str| {
+    let of = |threads: &str, more: &[&str], file: &str| {
         let arguments = [
             "shards",
             "--threads",
@@ -186,11 +186,17 @@ fn threads_change_no_bit() {
             threads,
             "--lr",
             "1e-2",
+            "--fresh",
         ];
-        delia_fit(&scratch, &arguments).ok();
-        weights(&scratch, threads, "adapter_model.safetensors")
+        delia_fit(&scratch, &[&arguments[..], more].concat()).ok();
+        weights(&scratch, threads, file)
     };
-    assert!(of("1") == of("3"), "the adapters differ");
+    for (more, file) in [
+        (&[][..], "adapter_model.safetensors"),
+        (&["--full", "--max-steps", "2"], "model.safetensors"),
+    ] {
+        assert!(of("1", more, file) == of("3", more, file), "{file} differs");
+    }
 }
 
 #[test]

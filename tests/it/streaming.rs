@@ -300,7 +300,11 @@ fn held_out_rows_are_fetched_and_measured_on_too() {
     );
     ran.fails(
         1,
-        &["held_out/diverse.parquet", "not those the manifest names"],
+        &[
+            "held_out/diverse.parquet",
+            "not those that the manifest names",
+            "copy it there again",
+        ],
     );
 }
 

@@ -17,7 +17,7 @@ use crate::lora;
 use crate::model::config::{CONFIG_FILE, SavedType};
 use crate::model::numbers::encode;
 use crate::model::save::FORMAT;
-use crate::model::{ADAPTER_FILE, Decoder, Kernels, SINGLE_FILE};
+use crate::model::{ADAPTER_FILE, Decoder, Kernels, SINGLE_FILE, is_vector};
 use crate::tokenizer::{COMPANION_FILES, GENERATION_CONFIG, TEMPLATE_FILE, TOKENIZER_FILE};
 
 use super::Plan;
@@ -80,11 +80,9 @@ pub(super) fn model<B: AutodiffBackend + Kernels>(
         let [rows, columns] = tensor.dims();
         let values = host(tensor.clone().inner());
         let bytes = encode(dtype, &values).expect("a type of floating-point numbers");
-        let is_vector = name.ends_with("norm.weight") || name.ends_with(".bias");
-        let shape = if is_vector {
-            vec![columns]
-        } else {
-            vec![rows, columns]
+        let shape = match is_vector(&name) {
+            true => vec![columns],
+            false => vec![rows, columns],
         };
         arrays.insert(name, (shape, bytes));
     }

@@ -105,7 +105,7 @@ pub fn manifest(
 /// Fetches a small file of the build at `url`, and compares it with its entry in the manifest.
 ///
 /// # Errors
-/// As [`manifest`]; [`Error::Damaged`] for other bytes than the build wrote.
+/// As [`manifest`]; [`Error::Fetch`] for other bytes than the build wrote, too.
 pub fn file(
     url: &Url,
     name: &str,
@@ -124,10 +124,8 @@ pub fn file(
     let bytes = bytes.map_err(at(&place))?;
     let path = PathBuf::from(shown(&place));
     if !entry.is_same(&FileEntry::of_bytes(&bytes)) {
-        return Err(Error::Damaged {
-            path,
-            problem: "its bytes are not those the manifest names".to_owned(),
-        });
+        let problem = "its bytes are not those that the manifest names";
+        return Err(mixed(&place, problem.to_owned()));
     }
     // Whoever reads Parquet wants to seek in it.
     let mut file = tempfile::tempfile().map_err(Error::write(&path))?;
@@ -397,10 +395,20 @@ fn entry(manifest: &Manifest, shard_idx: u64, url: &Url) -> Result<FileEntry> {
     };
     let entry = manifest.shard(shard_idx);
     let entry = entry.filter(|entry| is_hash(&entry.blake3));
-    entry.cloned().ok_or_else(|| Error::Damaged {
-        path: shown(&file_at(url, MANIFEST)).into(),
-        problem: format!("it does not name `{}`", shard_name(shard_idx)),
+    entry.cloned().ok_or_else(|| {
+        let problem = format!("it does not name `{}`", shard_name(shard_idx));
+        mixed(&file_at(url, MANIFEST), problem)
     })
+}
+
+/// A file that is not of the build whose manifest was read.
+fn mixed(url: &Url, problem: String) -> Error {
+    Error::Fetch {
+        url: shown(url),
+        problem,
+        hint: "the files there are not those of one build: copy it there again, the manifest last"
+            .to_owned(),
+    }
 }
 
 /// Names an address without what may be secret in it.
