@@ -91,17 +91,24 @@ impl Fitted<'_> {
         let Some(adapters) = self.adapters else {
             return Vec::new();
         };
-        let of_layer = |layer| {
-            let named = PROJECTIONS.into_iter().zip(self.matrices());
-            named.filter(move |(name, _)| {
-                let module = format!("model.layers.{layer}.{name}");
-                adapters.targets.hold(&module)
-            })
-        };
         let layers = 0..self.decoder.n_layers();
         layers
-            .flat_map(|layer| of_layer(layer).map(|(_, shape)| shape))
+            .flat_map(|layer| self.adapted_of(layer, adapters).into_iter().flatten())
             .collect()
+    }
+
+    /// The matrices of a block, those without an adapter left out.
+    fn adapted_of(&self, layer: usize, adapters: &AdapterConfig) -> [Option<[u64; 2]>; 7] {
+        let mut adapted = self.matrices().map(Some);
+        for (name, matrix) in PROJECTIONS.into_iter().zip(&mut adapted) {
+            if !adapters
+                .targets
+                .hold(&format!("model.layers.{layer}.{name}"))
+            {
+                *matrix = None;
+            }
+        }
+        adapted
     }
 
     /// Weights of the adapters: `rank · (in + out)` a matrix, and with DoRA the lengths of its rows.
@@ -138,7 +145,8 @@ impl Fitted<'_> {
     ///
     /// A token keeps of every block, in numbers: of the attention what it read, that normalised, queries, keys and values, and what
     /// was attended, `2d + 2q + 2kv`; of the feed-forward network what it read, that normalised, and three widths, `2d + 3·intermediate`;
-    /// and what else a family normalises. What is computed again is there for one block at a time, and what it read for
+    /// and what else a family normalises. Adapters with dropout keep what several of them read of it, `d` of each half, and those of
+    /// DoRA, each for itself, what they read and two outputs; one output where there is no dropout. What is computed again is there for one block at a time, and what it read for
     /// all. The scores of the attention are of one block at a time: `heads · tokens` for each of [`QUERIES_IN_FLIGHT`] queries where it is
     /// computed over rows of samples, and too few to count where not.
     pub fn memory(&self, together: Together) -> Memory {
@@ -232,12 +240,45 @@ impl Fitted<'_> {
         let output = u64::from(config.norms_outputs) * d;
         let attention = 2 * d + 2 * queries + 2 * keys + heads + output;
         let mlp = 2 * d + 3 * wide + output;
-        let (of_each, of_one) = match self.recompute {
-            Recompute::None => (attention + mlp, 0),
-            Recompute::Attention => (d + mlp, attention),
-            Recompute::Block => (d, attention + mlp),
+        let halves: Vec<[u64; 2]> = (0..config.n_layers())
+            .map(|layer| {
+                let [beside_attention, beside_mlp] = self.kept_beside(layer);
+                [attention + beside_attention, mlp + beside_mlp]
+            })
+            .collect();
+        let sum = |of: fn(&[u64; 2]) -> u64| halves.iter().map(of).sum::<u64>();
+        let largest = |of: fn(&[u64; 2]) -> u64| halves.iter().map(of).max().unwrap_or_default();
+        let inputs = d * halves.len() as u64;
+        match self.recompute {
+            Recompute::None => sum(|[attention, mlp]| attention + mlp),
+            Recompute::Attention => {
+                inputs + sum(|[_, mlp]| *mlp) + largest(|[attention, _]| *attention)
+            }
+            Recompute::Block => inputs + largest(|[attention, mlp]| attention + mlp),
+        }
+    }
+
+    /// Numbers that the adapters of the two halves of a block keep of a token.
+    fn kept_beside(&self, layer: usize) -> [u64; 2] {
+        let Some(adapters) = self.adapters else {
+            return [0, 0];
         };
-        of_each * config.n_layers() as u64 + of_one
+        let has_dropout = adapters.dropout > 0.0;
+        let adapted = self.adapted_of(layer, adapters);
+        let (attention, mlp) = adapted.split_at(4);
+        [attention, mlp].map(|matrices| {
+            let of_matrix = |[out, inputs]: [u64; 2]| match has_dropout {
+                true => inputs + 2 * out,
+                false => out,
+            };
+            // The last one of a half reads alone.
+            let shared = matrices[..matrices.len() - 1].iter().flatten();
+            match (adapters.use_dora, has_dropout) {
+                (true, _) => matrices.iter().copied().flatten().map(of_matrix).sum(),
+                (false, true) => shared.map(|[_, inputs]| *inputs).max().unwrap_or_default(),
+                (false, false) => 0,
+            }
+        })
     }
 
     /// Bytes of the model's weights, as numbers of so many bytes but for what is held in few bits.
@@ -351,6 +392,24 @@ mod tests {
         // 4,096 numbers before each of 32 blocks, and one block's worth.
         let one_block = memory.activations / 32;
         assert_eq!(block, 2 * 8_192 * 4_096 * 32 + one_block);
+        let kept = |use_dora, dropout| {
+            let adapters = AdapterConfig {
+                use_dora,
+                dropout,
+                ..rank_16(Targets::All)
+            };
+            let memory = fitted(&config, Some(&adapters)).memory(together);
+            memory.activations / together.tokens / 2 / 32
+        };
+        let plain = kept(false, 0.0);
+        let (d, wide) = (4_096, 11_008);
+        assert_eq!(kept(false, 0.05), plain + 2 * d);
+        // Outputs of four matrices as wide as the model, and of three of the network.
+        assert_eq!(kept(true, 0.0), plain + 5 * d + 2 * wide);
+        assert_eq!(
+            kept(true, 0.05),
+            plain + 2 * (5 * d + 2 * wide) + 6 * d + wide
+        );
         let held = |bits| {
             let held = Fitted {
                 quantized_bits: Some(bits),

@@ -3,7 +3,7 @@
 #
 #     cargo build --release --bins && cargo test --release --no-run
 #     strip -o delia-fit target/release/delia-fit; strip -o it target/release/deps/it-*
-#     gzip delia-fit it                   # where the way to the GPU is narrow
+#     gzip delia-fit it                   # or not
 #     benches/gpu/run.sh shards           # with the two files in the current folder, beside tests/golden and benches
 #
 # Needs nothing else of the repository than tests/golden/models, benches and data/model/tiny, and Python with torch,
