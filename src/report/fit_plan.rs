@@ -167,7 +167,7 @@ impl fmt::Display for FitPlan {
         let time = &self.time;
         write!(
             f,
-            "time    {} on {}: {} tokens × {}FLOP at {} % of {}FLOP/s, which it made just now",
+            "time    {} on {} for all steps: {} tokens × {}FLOP at {} % of {}FLOP/s, which it made just now",
             about(time.seconds),
             self.device,
             in_thousands(time.tokens),
@@ -493,7 +493,7 @@ steps   52,100 samples / 64 = 815 (814 of 64, one of 4) × 1 epoch
 warm-up 5 % of 815 = 41 steps: learning rate 2e-4, then along a cosine to 0
 batch   64 samples × 61 tokens = 3,906 a step, computed 1,024 at a time
 memory  about 58.6 MB: weights 4.2 MB, training 4.4 MB, micro-batch 30.0 MB, scores 20.0 MB; 8.0 GB are free
-time    about 9 minutes on cpu: 3.18 M tokens × 4.56 MFLOP at 50 % of 52.0 GFLOP/s, which it made just now";
+time    about 9 minutes on cpu for all steps: 3.18 M tokens × 4.56 MFLOP at 50 % of 52.0 GFLOP/s, which it made just now";
         assert_eq!(plan().to_string(), expected);
     }
 

@@ -23,29 +23,28 @@ fn session() -> Vec<(String, String)> {
 
 /// Times are the machine's; everything else must be as printed.
 fn comparable(output: &str) -> String {
-    let lines = output
-        .lines()
-        .filter(|line| !line.starts_with("time "))
-        .map(str::trim_end);
+    let lines = output.lines().map(|line| match line.starts_with("time ") {
+        true => without_numbers(line),
+        false => line.trim_end().to_owned(),
+    });
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// What a build prints, and the summary of the fit after it. Its losses depend on the machine and on the steps.
+/// What a build prints, and what the fit after it prints: its losses depend on the machine and on the steps.
 fn parts(output: &str) -> (&str, &str) {
-    let (built, fitted) = output.split_once(" loss on").unwrap_or((output, ""));
-    (
-        built.trim_end(),
-        fitted.find("\nfit ").map_or("", |start| &fitted[start..]),
-    )
+    let start = output.find(" loss on").unwrap_or(output.len());
+    (output[..start].trim_end(), &output[start..])
 }
 
+/// Numbers as zeros, and as much space between words however wide they are.
 fn without_numbers(text: &str) -> String {
     let is_of_number = |c: char| c.is_ascii_digit() || [',', '.'].contains(&c);
-    let mut shown: Vec<char> = text
-        .chars()
-        .map(|c| if is_of_number(c) { '0' } else { c })
-        .collect();
-    shown.dedup_by(|a, b| *a == '0' && *b == '0');
+    let shown = text.chars().map(|c| match c {
+        c if is_of_number(c) => '0',
+        c => c,
+    });
+    let mut shown: Vec<char> = shown.collect();
+    shown.dedup_by(|a, b| a == b && ['0', ' ', '─'].contains(a));
     shown.into_iter().collect()
 }
 
