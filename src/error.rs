@@ -472,10 +472,12 @@ pub enum Error {
     },
 
     /// A sample that cannot be laid out or tokenised.
-    #[error("the sample at position {position} of the stream cannot be laid out")]
+    #[error("the sample at position {position} of {of} cannot be laid out")]
     LaidOut {
         /// Its position.
         position: u64,
+        /// In what.
+        of: &'static str,
         /// Why.
         source: Box<Error>,
     },
@@ -704,7 +706,7 @@ impl Error {
                 "it may be damaged: `delia-build` compares every file of a build with what was written".to_owned()
             }
             Error::NoModel { .. } => {
-                "a model is a folder: `hf download OWNER/NAME --local-dir DIR` fetches one from the hub; paths are relative to the current folder, those in a recipe to the recipe".to_owned()
+                "a model or adapter is a folder: `hf download OWNER/NAME --local-dir DIR` fetches one from the hub; paths are relative to the current folder, those in a recipe to the recipe".to_owned()
             }
             Error::ModelFile { file, .. } if file.starts_with("adapter_") => {
                 "an adapter's folder holds `adapter_config.json` and `adapter_model.safetensors`, as PEFT and `delia-fit` save them".to_owned()

@@ -213,6 +213,13 @@ impl Line<'_> {
         let drawn = draw.run(wanted, pools.collect()).await?;
         if self.config.leave_out_task {
             tasks.clear();
+            if drawn.n_diverse() == 0 {
+                return Err(Error::Setting {
+                    key: "leave-out-task",
+                    problem: "the task samples are left out, and the ratio is too small to draw anything for them".to_owned(),
+                    hint: "give a larger `--ratio`".to_owned(),
+                });
+            }
         }
         let order = order::interleave(
             &self.stages,

@@ -241,6 +241,30 @@ impl FitConfig {
                 return refuse(key, "at least 1, got 0".to_owned(), hint);
             }
         }
+        for (key, value) in [
+            ("seed", self.seed),
+            ("max-steps", self.max_steps.unwrap_or(0)),
+            ("save-every", self.save_every),
+            ("eval-rows", self.eval_rows),
+            ("rank", self.rank as u64),
+            ("max-length", self.max_length.unwrap_or(0) as u64),
+            ("micro-tokens", self.micro_tokens.unwrap_or(0) as u64),
+            ("batch-size", self.batch_size.resolve(u64::MAX)),
+            ("warmup-steps", self.warmup.steps(0)),
+            (
+                "eval-every",
+                match self.eval_every {
+                    EvalEvery::Steps(steps) => steps,
+                    EvalEvery::Auto | EvalEvery::Off => 0,
+                },
+            ),
+        ] {
+            // What TOML can write.
+            if value > i64::MAX as u64 {
+                let problem = format!("at most {}, got {value}", i64::MAX);
+                return refuse(key, problem, "no such number is needed");
+            }
+        }
         if self.epochs > MAX_EPOCHS {
             let got = self.epochs;
             return refuse(
@@ -393,6 +417,12 @@ mod tests {
             assert_eq!((config.rank, config.lr), (4, 5e-5));
         }
         // As a flag it wins over a recipe, also over the preset there, but for what it does not set.
+        let small = config("micro-tokens = 256", peft);
+        assert_eq!(
+            small.micro_tokens,
+            Some(256),
+            "memory is no smaller by a preset"
+        );
         let recipe = "preset = \"swift-2024-07\"\nlr = 1.0\nwarmup-steps = 9\nseed = 5";
         let over = config(recipe, peft);
         assert_eq!(over.loss_norm, LossNorm::Token);
@@ -446,6 +476,7 @@ mod tests {
             ("dropout = 1.0", "dropout"),
             ("clip = 0.0", "clip"),
             ("alpha = 0", "alpha"),
+            ("micro-tokens = 0", "micro-tokens"),
             ("epochs = 4000000000", "epochs"),
             ("lora-plus-ratio = 0", "lora-plus-ratio"),
             ("adapter = \"a\"\ndora = true", "dora"),
@@ -465,6 +496,13 @@ mod tests {
                 other => panic!("{text}: {other:?}"),
             }
         }
+        // A flag can say what TOML cannot.
+        let table = FitTable {
+            seed: Some(u64::MAX),
+            ..FitTable::default()
+        };
+        let refused = FitConfig::from_table(table).expect_err("too large");
+        assert!(matches!(refused, Error::Setting { key: "seed", .. }));
         assert!("0".parse::<BatchSize>().is_err());
         assert!("mean:".parse::<Init>().is_err());
         assert!("gpu".parse::<DeviceChoice>().is_err());

@@ -262,7 +262,7 @@ impl FitTable {
     #[must_use]
     pub fn overridden_by(self, flags: FitTable) -> FitTable {
         let mut below = match flags.preset {
-            Some(_) => self.without_presets(),
+            Some(preset) => self.without_what_is_set_by(preset),
             None => self,
         };
         // The same thing said in two ways: the flag's way counts.
@@ -300,7 +300,11 @@ impl FitTable {
     }
 
     /// This table without what a preset sets.
-    fn without_presets(self) -> FitTable {
+    fn without_what_is_set_by(self, preset: Preset) -> FitTable {
+        let micro_tokens = match preset.defaults().micro_tokens {
+            None => self.micro_tokens,
+            Some(_) => None,
+        };
         FitTable {
             rank: None,
             alpha: None,
@@ -315,7 +319,7 @@ impl FitTable {
             epochs: None,
             batch_size: None,
             loss_norm: None,
-            micro_tokens: None,
+            micro_tokens,
             ..self
         }
     }

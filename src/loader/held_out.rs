@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::config::TooLong;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sample::Kind;
 use crate::shards::{OpenShard, held_out};
 use crate::tokenizer::ChatTokenizer;
@@ -78,7 +78,19 @@ impl HeldOutRows {
         };
         let fates = samples
             .par_iter()
-            .map(|sample| config.fate(example(tokenizer, sample)?))
+            .map(|sample| {
+                let example = example(tokenizer, sample).map_err(|error| match error {
+                    Error::LaidOut {
+                        position, source, ..
+                    } => Error::LaidOut {
+                        position,
+                        of: "the held-out rows",
+                        source,
+                    },
+                    other => other,
+                });
+                config.fate(example?)
+            })
             .collect::<Result<Vec<_>>>()?;
         let n_read = fates.len() as u64;
         let used = fates.into_iter().filter_map(|fate| match fate {

@@ -42,14 +42,16 @@ impl LoaderConfig {
         self.lengths_of(tokenizer, 0..self.plan.rows, N_PLACES)
     }
 
-    /// The same of rows from `position` on, in one shard.
+    /// The same of rows around `position`, in its shard.
     ///
     /// # Errors
     /// What reading the shard meets.
     pub fn lengths_at(&self, tokenizer: &ChatTokenizer, position: u64) -> Result<Lengths> {
         let of_shard = self.plan.rows_per_shard;
-        let end = (position / of_shard + 1).saturating_mul(of_shard);
-        self.lengths_of(tokenizer, position..end.min(self.plan.rows), 1)
+        let first = position / of_shard * of_shard;
+        let end = first.saturating_add(of_shard).min(self.plan.rows);
+        let start = position.min(end.saturating_sub(N_ROWS)).max(first);
+        self.lengths_of(tokenizer, start..end, 1)
     }
 
     fn lengths_of(

@@ -239,6 +239,7 @@ fn example(tokenizer: &ChatTokenizer, sample: &StreamSample) -> Result<Example> 
     let encoded = tokenizer.sample(sample.prompt(), &sample.output);
     let encoded = encoded.map_err(|error| Error::LaidOut {
         position,
+        of: "the stream",
         source: Box::new(error),
     })?;
     Ok(Example {

@@ -10,11 +10,13 @@ use burn::tensor::{DType, Distribution, Tensor, TensorData};
 
 use crate::base_model::BaseModel;
 use crate::error::{Error, Result};
+use crate::model::numbers::host;
 use crate::model::{Adapter, Decoder, Kernels, Weights, random};
 
 pub use config::{ADAPTER_CONFIG, AdapterConfig};
 pub use merge::Merge;
 pub use new_tokens::add_tokens;
+pub use saved_tables::take_saved_rows;
 
 use config::TokenIds;
 
@@ -130,7 +132,7 @@ pub fn load<B: AutodiffBackend + Kernels>(
         *tensor = read.require_grad();
         used.push(name);
     }
-    used.extend(saved_tables::read(decoder, &weights, &token_ids)?);
+    used.extend(saved_tables::check(decoder, &weights)?);
     let unused = weights
         .names()
         .into_iter()
@@ -179,8 +181,7 @@ fn token_rows<B: AutodiffBackend>(
     let d = rows.dims()[1];
     let ids = ids.of(module);
     let stored = weights.values(name, &[ids.len(), d])?;
-    let data = rows.clone().inner().cast(DType::F32).into_data();
-    let mut values: Vec<f32> = data.into_vec().expect("cast to 32 bits");
+    let mut values = host(rows.clone().inner());
     for (&id, row) in ids.iter().zip(stored.chunks(d)) {
         let Ok(place) = new_ids.binary_search(&id) else {
             let problem = format!(

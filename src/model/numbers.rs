@@ -1,5 +1,7 @@
-//! Numbers as checkpoints store them.
+//! Numbers as checkpoints store them, and as they are on a device.
 
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::tensor::Dtype;
@@ -29,6 +31,12 @@ pub fn encode(dtype: Dtype, values: &[f32]) -> Option<Vec<u8>> {
         })),
         _ => None,
     }
+}
+
+/// The values of a tensor in 32 bits, row by row, read from its device.
+pub fn host<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
+    let data = tensor.cast(DType::F32).into_data();
+    data.into_vec().expect("cast to 32 bits above")
 }
 
 /// How configurations name a type; `None` for one that is not `F32`, `BF16` or `F16`.

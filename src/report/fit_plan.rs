@@ -7,9 +7,12 @@ use bytesize::ByteSize;
 use indicatif::HumanDuration;
 use serde::Serialize;
 
-use crate::config::{Decay, Warmup};
+use crate::config::{Decay, Recompute, Warmup};
 
 use super::build::{grouped, rounded};
+
+/// Terms of a sum that are all shown.
+const TERMS_SHOWN: usize = 6;
 
 /// A fit before its first step.
 #[derive(Clone, Debug, Serialize)]
@@ -126,6 +129,10 @@ pub struct MemoryPlan {
     pub total: u64,
     /// What the device has left, where that is known.
     pub free: Option<u64>,
+    /// What is computed again instead of kept.
+    pub recompute: Recompute,
+    /// Whether the frozen projections are held in few bits.
+    pub is_quantized: bool,
 }
 
 /// Time.
@@ -319,40 +326,54 @@ impl FitPlan {
         )
     }
 
-    /// What would help against too little memory: it depends on what takes most of it.
+    /// What would help against too little memory: it depends on what takes most of it, and on what is done already.
     fn relief(&self) -> &'static str {
         let memory = &self.memory;
-        let is_full = self.trained.adapters.is_none();
+        let (has_adapters, steps) = (self.trained.adapters.is_some(), &self.steps);
+        let has_several = steps.micro_tokens > self.samples.longest;
         let parts = [
             (
                 memory.weights,
-                match is_full {
-                    true => {
-                        "the weights take most of it, which an adapter can stand beside in fewer bits: leave out `--full`, and see `--quantize-base`"
-                    }
+                match memory.is_quantized {
                     false => {
                         "the weights take most of it, and `--quantize-base` holds them in fewer bits"
                     }
+                    true => "the weights take most of it: this model needs another device",
                 },
             ),
             (
                 memory.training,
-                match is_full {
-                    true => {
+                match has_adapters {
+                    false => {
                         "gradients and moments of every weight take most of it; without `--full` only an adapter is trained"
                     }
-                    false => {
+                    true => {
                         "the adapters take most of it; a smaller `--rank` or fewer `--targets` need less"
                     }
                 },
             ),
             (
                 memory.activations,
-                "what the gradient needs takes most of it; `--recompute block` or a smaller `--micro-tokens` need less",
+                match (memory.recompute, has_several) {
+                    (Recompute::None | Recompute::Attention, _) => {
+                        "what the gradient needs takes most of it; `--recompute block` needs less"
+                    }
+                    (Recompute::Block, true) => {
+                        "what the gradient needs takes most of it; a smaller `--micro-tokens` needs less"
+                    }
+                    (Recompute::Block, false) => {
+                        "the longest sample takes most of it; a smaller `--max-length` needs less"
+                    }
+                },
             ),
             (
                 memory.scores,
-                "scores take most of it; a smaller `--micro-tokens` or `--max-length` needs less",
+                match has_several {
+                    true => "scores take most of it; a smaller `--micro-tokens` needs less",
+                    false => {
+                        "scores of the longest sample take most of it; a smaller `--max-length` needs less"
+                    }
+                },
             ),
         ];
         let largest = parts.into_iter().max_by_key(|(bytes, _)| *bytes);
@@ -391,10 +412,18 @@ fn about(seconds: f64) -> String {
     }
 }
 
-/// `12 + 803`
+/// `12 + 803`; of more than a few, `12 + 803 + … (40 in all)`
 fn terms(numbers: &[u64]) -> String {
-    let numbers = numbers.iter().map(|&n| grouped(n));
-    numbers.collect::<Vec<_>>().join(" + ")
+    let shown = match numbers.len() {
+        n if n > TERMS_SHOWN => &numbers[..2],
+        _ => numbers,
+    };
+    let text: Vec<_> = shown.iter().map(|&n| grouped(n)).collect();
+    let text = text.join(" + ");
+    match numbers.len() {
+        n if n > TERMS_SHOWN => format!("{text} + … ({n} in all)"),
+        _ => text,
+    }
 }
 
 fn plural(n: u64) -> &'static str {
@@ -471,6 +500,8 @@ mod tests {
                 scores: 20_000_000,
                 total: 58_561_728,
                 free: Some(8_000_000_000),
+                recompute: Recompute::None,
+                is_quantized: false,
             },
             time: TimePlan {
                 tokens: 3_180_000.0,
@@ -532,10 +563,29 @@ time    about 9 minutes on cpu for all steps: 3.18 M tokens × 4.56 MFLOP at 50 
             assert!(text.contains(line), "`{line}` is not in:\n{text}");
         }
         assert!(!text.contains("scale "), "{text}");
-        plan.memory.weights = 1 << 40;
-        assert!(plan.to_string().contains("leave out `--full`"));
+        plan.memory.recompute = Recompute::Block;
+        let text = plan.to_string();
+        assert!(
+            text.contains("takes most of it; a smaller `--micro-tokens`"),
+            "{text}"
+        );
+        plan.steps.micro_tokens = 300;
+        let text = plan.to_string();
+        assert!(text.contains("a smaller `--max-length`"), "{text}");
+        plan.memory.training = 1 << 40;
+        let text = plan.to_string();
+        assert!(text.contains("without `--full`"), "{text}");
+        plan.memory.weights = 1 << 41;
+        let text = plan.to_string();
+        assert!(text.contains("`--quantize-base`"), "{text}");
         plan.memory.free = None;
         assert!(!plan.to_string().contains("note "), "nothing is known");
+    }
+
+    #[test]
+    fn a_long_sum_is_cut() {
+        assert_eq!(terms(&[12, 1_803]), "12 + 1,803");
+        assert_eq!(terms(&[3, 6, 3, 6, 3, 6, 3, 6]), "3 + 6 + … (8 in all)");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::checkpoint::{Moments, Saved};
 use crate::config::{LossNorm, Recompute};
 use crate::error::{Error, Result};
 use crate::loader::GlobalBatch;
+use crate::model::numbers::host;
 use crate::model::{Decoder, Gradients, Kernels, Noise, Sequences, is_vector};
 use crate::sample::Kind;
 
@@ -199,12 +200,12 @@ where
             .map(|(name, tensor)| {
                 let moments = moments.get(&name).map(|state| Moments {
                     n_steps: state.time as u64,
-                    first: values(state.moment_1.clone()),
-                    second: values(state.moment_2.clone()),
+                    first: host(state.moment_1.clone()),
+                    second: host(state.moment_2.clone()),
                 });
                 let saved = Saved {
                     shape: tensor.dims(),
-                    values: values(tensor.clone().inner()),
+                    values: host(tensor.clone().inner()),
                     moments,
                 };
                 (name, saved)
@@ -328,11 +329,6 @@ fn norm<'a, B: Backend>(gradients: impl Iterator<Item = &'a Tensor<B, 2>>) -> f6
             .expect("32 bits")[0],
     )
     .sqrt()
-}
-
-fn values<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
-    let data = tensor.cast(DType::F32).into_data();
-    data.into_vec().expect("cast to 32 bits above")
 }
 
 fn noise_key(seed: u64, step: u64, micro: u64) -> u64 {

@@ -7,7 +7,8 @@ use delia::base_model::BaseModel;
 use delia::error::Error;
 use delia::lora;
 use delia::model::config::DecoderConfig;
-use delia::model::{Decoder, NewRows, TokenTable, Weights};
+use delia::model::{Decoder, NewRows, TokenTable, Weights, numbers};
+use delia::tokenizer::ChatTokenizer;
 use serde_json::{Value, json};
 
 use crate::delia::Scratch;
@@ -514,7 +515,7 @@ fn tables_beside_an_adapter_are_read_where_they_are_the_bases() {
     }
     let found = rows(load_adapter("gqa_tied", &[67], &adapter).expect("the base's rows"));
     assert_eq!(found, trained);
-    // Without any, the saved row is the token's.
+    // Without any, and in another type than the base's.
     let config = adapter.join("adapter_config.json");
     let text = fs::read_to_string(&config).expect("a file");
     let mut fields: Value = serde_json::from_str(&text).expect("JSON");
@@ -522,12 +523,42 @@ fn tables_beside_an_adapter_are_read_where_they_are_the_bases() {
     fs::write(&config, fields.to_string()).expect("written");
     change(&adapter.join("adapter_model.safetensors"), |tensors| {
         tensors.retain(|(name, ..)| !name.contains("token_adapter"));
+        for module in [embedding, head] {
+            let values = numbers::encode(safetensors::Dtype::BF16, &table).expect("numbers");
+            let name = format!("{module}.weight");
+            tensors.push((name, safetensors::Dtype::BF16, vec![69, d], values));
+        }
     });
+    load_adapter("gqa_tied", &[67], &adapter).expect("the base's rows, rounded");
     for module in [embedding, head] {
         put(&adapter, &format!("{module}.weight"), &table);
     }
-    let found = rows(load_adapter("gqa_tied", &[67], &adapter).expect("the base's rows"));
-    assert_eq!(found, [7.0; 24]);
+    // Their row is the token's where their tokenizer has that token in its place, and only there.
+    let tokenizer = |text: &str| {
+        let model = crate::fit::own_model(&scratch);
+        ChatTokenizer::read(&folder(&model), &[text.to_owned()]).expect("a tokenizer")
+    };
+    let ours = tokenizer("<sep>");
+    let id = ours.special_ids()[0];
+    for (theirs, expected) in [(None, 0.0), (Some("<other>"), 0.0), (Some("<sep>"), 7.0)] {
+        if let Some(content) = theirs {
+            let text = json!({ "added_tokens": [{ "id": id, "content": content }] });
+            fs::write(adapter.join("tokenizer.json"), text.to_string()).expect("written");
+        }
+        let rows_of = vec![vec![7.0; 24]; id as usize + 1].concat();
+        let mut decoder = load_adapter("gqa_tied", &[67], &adapter).expect("an adapter");
+        decoder.embedding.new.as_mut().expect("rows").ids = vec![id];
+        change(&adapter.join("adapter_model.safetensors"), |tensors| {
+            let table = tensors
+                .iter_mut()
+                .find(|tensor| tensor.0.ends_with("embed_tokens.weight"));
+            let table = table.expect("a table");
+            (table.2, table.3) = (vec![id as usize + 1, d], bytes(&rows_of));
+        });
+        lora::take_saved_rows(&mut decoder, &folder(&adapter), &ours).expect("read");
+        assert_eq!(rows(decoder), [expected; 24], "{theirs:?}");
+        put(&adapter, &format!("{embedding}.weight"), &table);
+    }
     // What was trained as a whole is not what the base has.
     let mut other = table.clone();
     other[30] += 0.5;
@@ -536,7 +567,10 @@ fn tables_beside_an_adapter_are_read_where_they_are_the_bases() {
     holds(&said_head, &["lm_head.weight", "one table for both"]);
     put(&adapter, &format!("{embedding}.weight"), &other);
     let said = said(load_adapter("gqa_tied", &[67], &adapter));
-    holds(&said, &["embed_tokens.weight", "other rows than the base"]);
+    holds(
+        &said,
+        &["embed_tokens.weight", "another row 1 than the base"],
+    );
 }
 
 #[test]
@@ -641,6 +675,17 @@ fn a_fit_says_where_weights_are_wrong_and_what_to_do() {
         &[
             "the tokenizer has 2049 tokens, the model's vocabulary 2048",
             "hint: ",
+        ],
+    );
+    // A new token whose row would leave a gap.
+    let tokens = json["added_tokens"].as_array_mut().expect("a list");
+    *tokens.last_mut().expect("one") = token(2050, "<sep>");
+    fs::write(&tokenizer, json.to_string()).expect("written");
+    run().fails(
+        1,
+        &[
+            "the new tokens would begin at id 2050, the model's rows end before 2048",
+            "resize_token_embeddings",
         ],
     );
     assert!(!scratch.path().join("out/metrics.jsonl").exists());

@@ -492,7 +492,7 @@ fn a_checkpoint_of_another_run_model_or_build_is_refused_by_what_differs() {
     fs::rename(scratch.path().join("shards"), scratch.path().join("others")).expect("moved");
     fs::rename(scratch.path().join("kept"), scratch.path().join("shards")).expect("moved");
     fs::write(checkpoint(&scratch, "of-others", 2), foreign).expect("written");
-    refused("of-others", "the build of the shards is another");
+    refused("of-others", "the build of the shards is not the one");
     change_model();
     differs(
         "other-model",

@@ -187,6 +187,10 @@ fn settings_that_cannot_be_meant_are_refused() {
         (&["--anchor", ""], "can be seen"),
         (&["--leave-out-task", "--ratio", "0"], "draws nothing"),
         (
+            &["--leave-out-task", "--ratio", "0.001"],
+            "too small to draw",
+        ),
+        (
             &["--leave-out-task", "--order", "staged"],
             "leaves them out",
         ),

@@ -160,7 +160,7 @@ pub fn fit(
     }
 }
 
-/// Says what [`fit`] would do, what it would take of memory and time, and whether that is there. Writes nothing.
+/// Says what [`fit`] would do, what it would take of memory and time, and whether that is there. Writes nothing but the cache.
 ///
 /// # Errors
 /// As [`fit`], but for what only the folder or the training can show.
@@ -170,6 +170,7 @@ pub fn plan(
     watch: &dyn Fn(FitEvent<'_>),
 ) -> Result<FitPlan> {
     let plan = prepare(config, request, watch)?;
+    plan.check_adapter(watch)?;
     plan.check_ahead()?;
     match plan.device.device {
         Device::Cpu => plan.describe::<Flex>(DType::F32, &FlexDevice, 0, watch),
@@ -285,7 +286,11 @@ impl Plan<'_> {
                 n_done if n_done < self.n_steps => self.loader.steps.positions(n_done).start,
                 _ => 0,
             };
-            let plan = self.describe::<B::InnerBackend>(dtype, device, from, watch)?;
+            let plan = self.describe::<B::InnerBackend>(dtype, device, from, watch);
+            let plan = plan.map_err(|error| match error {
+                Error::Interrupted { what, .. } => Error::Interrupted { n_done, what },
+                error => error,
+            })?;
             watch(FitEvent::Note(plan.to_string()));
         }
         let decoder = self.load::<B>(dtype, device)?;
@@ -332,7 +337,10 @@ impl Plan<'_> {
             decoder.train_all();
         } else {
             match &self.adapter {
-                Some(adapter) => drop(lora::load(&mut decoder, adapter)?),
+                Some(adapter) => {
+                    lora::load(&mut decoder, adapter)?;
+                    lora::take_saved_rows(&mut decoder, adapter, &self.tokenizer)?;
+                }
                 None => lora::attach(&mut decoder, &self.adapter_config, config.seed)?,
             }
         }
@@ -424,9 +432,7 @@ impl Plan<'_> {
             }
         }
         put(HASH_OF_MODEL, self.model_hash()?);
-        if let Some(hash) = self.weights_hash()? {
-            put(HASH_OF_WEIGHTS, hash.to_owned());
-        }
+        put(HASH_OF_WEIGHTS, self.weights_hash()?.to_owned());
         put(HASH_OF_TEMPLATE, self.tokenizer.template().blake3());
         if let Some(adapter) = &self.adapter {
             let mut hasher = blake3::Hasher::new();
@@ -449,27 +455,25 @@ impl Plan<'_> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(Value::Object(self.fields.clone()).to_string().as_bytes());
         hasher.update(self.tokenizer.to_json()?.as_bytes());
-        if let Some(weights) = self.weights_hash()? {
-            hasher.update(weights.as_bytes());
-        }
+        hasher.update(self.weights_hash()?.as_bytes());
         Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// The hash of the base's weights, computed once; none of weights that are drawn.
-    fn weights_hash(&self) -> Result<Option<&str>> {
-        if self.config.init_model.is_some() {
-            return Ok(None);
-        }
+    /// The hash of the base's weights, computed once; of none where they are drawn.
+    fn weights_hash(&self) -> Result<&str> {
         if self.weights_hash.get().is_none() {
-            let hash = Weights::open(&self.model)?.blake3();
+            let hash = match self.config.init_model {
+                Some(_) => "drawn".to_owned(),
+                None => Weights::open(&self.model)?.blake3(),
+            };
             self.weights_hash.get_or_init(|| hash);
         }
-        Ok(self.weights_hash.get().map(String::as_str))
+        Ok(self.weights_hash.get().expect("set above"))
     }
 
     /// Refuses an adapter to start from that a fit of another base has left.
     fn check_adapter(&self, watch: &dyn Fn(FitEvent<'_>)) -> Result<()> {
-        let Some(adapter) = &self.adapter else {
+        let (Some(adapter), None) = (&self.adapter, &self.config.init_model) else {
             return Ok(());
         };
         let Some(expected) = folder::weights_hash_in(adapter)? else {
@@ -477,14 +481,13 @@ impl Plan<'_> {
             watch(FitEvent::Note(note.to_owned()));
             return Ok(());
         };
-        match self.weights_hash()? {
-            Some(found) if found == expected => Ok(()),
-            _ => Err(Error::AdapterConfig {
-                path: adapter.path(folder::RUN),
-                problem: "the adapter was trained beside other weights than those of the model"
-                    .to_owned(),
-            }),
+        if self.weights_hash()? == expected {
+            return Ok(());
         }
+        Err(Error::AdapterConfig {
+            path: adapter.path(folder::RUN),
+            problem: "the adapter was trained beside other weights than those of the model; where these are the same numbers in another form, remove this file".to_owned(),
+        })
     }
 }
 

@@ -162,6 +162,8 @@ impl Plan<'_> {
             scores: memory.scores,
             total: memory.total(),
             free: free_memory(self.device.device),
+            recompute: fitted.recompute,
+            is_quantized: fitted.quantized_bits.is_some(),
         };
         let per_epoch = loader.steps.per_epoch();
         let (passes, left) = (self.n_steps / per_epoch, self.n_steps % per_epoch);

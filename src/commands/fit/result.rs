@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 
-use burn::tensor::DType;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, backend::Backend};
 use safetensors::tensor::Dtype;
 use serde_json::Value;
 
@@ -15,7 +13,7 @@ use crate::checkpoint::{f32_bytes, safetensors_bytes};
 use crate::error::{Error, Result};
 use crate::lora;
 use crate::model::config::{CONFIG_FILE, SavedType};
-use crate::model::numbers::encode;
+use crate::model::numbers::{encode, host};
 use crate::model::save::FORMAT;
 use crate::model::{ADAPTER_FILE, Decoder, Kernels, SINGLE_FILE, is_vector};
 use crate::tokenizer::{COMPANION_FILES, GENERATION_CONFIG, TEMPLATE_FILE, TOKENIZER_FILE};
@@ -123,11 +121,6 @@ pub(super) fn tokenizer_bytes(
         files.insert(TEMPLATE_FILE, source.into());
     }
     Ok(files)
-}
-
-fn host<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
-    let data = tensor.cast(DType::F32).into_data();
-    data.into_vec().expect("cast to 32 bits")
 }
 
 /// JSON as people read it.

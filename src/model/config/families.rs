@@ -111,7 +111,7 @@ pub(super) fn read(fields: Map<String, Value>) -> Read<DecoderConfig> {
     }
     if head_dim == 0 || head_dim % 2 != 0 {
         return Err(format!(
-            "`head_dim` {head_dim} is odd, so it cannot be rotated"
+            "`head_dim` is {head_dim}, an even number above 0 is expected"
         ));
     }
     let ropes = match family {

@@ -163,6 +163,8 @@ struct State {
     /// Those that could not be had ahead of their turn; another try is made when that comes.
     postponed: BTreeSet<u64>,
     is_closed: bool,
+    /// Whether the thread that fetches did; it has said so.
+    has_panicked: bool,
 }
 
 impl Fetched {
@@ -226,6 +228,9 @@ impl Supply for Fetched {
                 return shard;
             }
             if state.is_closed {
+                let has_panicked = state.has_panicked;
+                drop(state);
+                assert!(!has_panicked, "the thread that fetches shards ended");
                 return Err(closed());
             }
             if !is_told && since.elapsed() >= UNSPOKEN {
@@ -266,6 +271,7 @@ impl Drop for Ended<'_> {
     fn drop(&mut self) {
         if let Ok(mut state) = self.0.state.lock() {
             state.is_closed = true;
+            state.has_panicked = thread::panicking();
         }
         self.0.changed.notify_all();
     }
