@@ -223,7 +223,7 @@ fn a_plan_is_printed_and_nothing_written() {
         "batch   10 samples × ",
         "memory  about ",
         "time    ",
-        " on cpu: ",
+        " on cpu for all steps: ",
     ] {
         assert!(said.contains(line), "`{line}` is not in:\n{said}");
     }
