@@ -36,11 +36,15 @@ def delia(arguments):
         command = ["delia-fit", arguments.shards, "--model", MODEL, "--init-model", shape, "--special-token", "--quiet"]
         command += ["--batch-size", arguments.batch_size, "--max-steps", arguments.steps, "--device", arguments.device]
         command += ["--out", f"{folder}/out"] + arguments.with_flags
-        subprocess.run([str(part) for part in command], check=True)
+        child = subprocess.Popen([str(part) for part in command])
+        # The peak of this process, not of all that ran before it.
+        _, status, usage = os.wait4(child.pid, 0)
+        if status != 0:
+            sys.exit(f"delia-fit ended with {status}")
         lines = Path(folder, "out/metrics.jsonl").read_text().splitlines()[1:]
     lines = [json.loads(line) for line in lines]
     seconds = sum(line["tokens"] / line["tokens_per_second"] for line in lines)
-    return sum(line["tokens"] for line in lines) / seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return sum(line["tokens"] for line in lines) / seconds, usage.ru_maxrss
 
 
 def batches(arguments):
