@@ -144,11 +144,12 @@ impl Fitted<'_> {
     /// Memory of a fit.
     ///
     /// A token keeps of every block, in numbers: of the attention what it read, that normalised, queries, keys and values, and what
-    /// was attended, `2d + 2q + 2kv`; of the feed-forward network what it read, that normalised, and three widths, `2d + 3·intermediate`;
-    /// and what else a family normalises. Adapters with dropout keep what several of them read of it, `d` of each half, and those of
-    /// DoRA, each for itself, what they read and two outputs; one output where there is no dropout. What is computed again is there for one block at a time, and what it read for
-    /// all. The scores of the attention are of one block at a time: `heads · tokens` for each of [`QUERIES_IN_FLIGHT`] queries where it is
-    /// computed over rows of samples, and too few to count where not.
+    /// was attended, `2d + 2q + 2kv`; of the feed-forward network what it read, that normalised, and three widths,
+    /// `2d + 3·intermediate`; and what else a family normalises. Adapters with dropout keep what several of them read of it, `d`
+    /// of each half, and those of DoRA, each for itself, what they read and two outputs; one output where there is no dropout.
+    /// What is computed again is there for one block at a time, and what it read for all. The scores of the attention are of one
+    /// block at a time: `heads · tokens` for each of [`QUERIES_IN_FLIGHT`] queries where it is computed over rows of samples, and
+    /// too few to count where not.
     pub fn memory(&self, together: Together) -> Memory {
         let config = self.decoder;
         let number = match self.adapters {

@@ -222,8 +222,8 @@ pub struct FitTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_every: Option<u64>,
 
-    /// Steps between two measurements of the held-out loss, or `off`; `auto` measures 4 times, or only after the last step where that would be
-    /// more than a tenth of the samples trained on [default: auto]
+    /// Steps between two measurements of the held-out loss, or `off`; `auto` measures 4 times, or only after the last step where
+    /// that would be more than a tenth of the samples trained on [default: auto]
     #[arg(long, help_heading = "On the way", value_name = "STEPS|auto|off")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<EvalEvery>,

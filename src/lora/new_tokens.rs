@@ -15,8 +15,8 @@ const ROWS_AT_ONCE: usize = 8_192;
 /// starts from the row it has, any other from `init`.
 ///
 /// # Errors
-/// [`Error::Vocabulary`] where the tokenizer has other tokens without a row, [`Error::TokenGap`] where it leaves a gap before the new ones;
-/// [`Error::Setting`] for an `init` that names what the tokenizer does not know.
+/// [`Error::Vocabulary`] where the tokenizer has other tokens without a row, [`Error::TokenGap`] where it leaves a gap before the
+/// new ones; [`Error::Setting`] for an `init` that names what the tokenizer does not know.
 pub fn add_tokens<B: AutodiffBackend>(
     decoder: &mut Decoder<B>,
     tokenizer: &ChatTokenizer,

@@ -4,7 +4,7 @@ use burn_cuda::{Cuda, CudaDevice};
 
 use crate::delia::skipped;
 use crate::golden_models::{MODELS, STEPS, compare_packed, compare_states, compare_steps};
-use crate::training::check_dropout;
+use crate::training::{check_dropout, check_quantised, check_recompute};
 
 fn has_gpu(test: &str) -> bool {
     let missing = delia::device::missing(0);
@@ -47,4 +47,20 @@ fn dropout_on_a_gpu_is_a_function_of_its_seed() {
         return;
     }
     check_dropout::<Cuda>(&CudaDevice::new(0));
+}
+
+#[test]
+fn what_is_computed_again_on_a_gpu_is_the_same() {
+    if !has_gpu("what_is_computed_again_on_a_gpu_is_the_same") {
+        return;
+    }
+    check_recompute::<Autodiff<Cuda>>(&CudaDevice::new(0));
+}
+
+#[test]
+fn a_quantised_base_on_a_gpu_is_what_its_bits_say() {
+    if !has_gpu("a_quantised_base_on_a_gpu_is_what_its_bits_say") {
+        return;
+    }
+    check_quantised::<Autodiff<Cuda>>(&CudaDevice::new(0));
 }

@@ -1,4 +1,5 @@
 use burn::backend::Autodiff;
+use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{DType, Tensor};
 use burn_flex::{Flex, FlexDevice};
 use delia::base_model::BaseModel;
@@ -24,7 +25,11 @@ fn config(peak: f64, n_steps: u64) -> TrainerConfig {
     })
 }
 
-fn logits(decoder: &Decoder<Cpu>) -> Vec<f32> {
+fn logits<B: AutodiffBackend>(decoder: &Decoder<B>) -> Vec<f32>
+where
+    B: Kernels,
+    B::InnerBackend: Kernels,
+{
     let packing = Packing::of(vec![6, 6]);
     let sequences = Sequences {
         ids: &IDS,
@@ -173,11 +178,15 @@ fn targets() -> Vec<Target> {
     targets.to_vec()
 }
 
-fn gradients(
-    decoder: &mut Decoder<Cpu>,
+fn gradients<B: AutodiffBackend>(
+    decoder: &mut Decoder<B>,
     noise: Noise,
     recompute: Recompute,
-) -> (f64, Vec<(String, Vec<f32>)>) {
+) -> (f64, Vec<(String, Vec<f32>)>)
+where
+    B: Kernels,
+    B::InnerBackend: Kernels,
+{
     let packing = Packing::of(vec![6, 6]);
     let sequences = Sequences {
         ids: &IDS,
@@ -253,8 +262,17 @@ fn a_gradient_of_an_adapter_is_the_slope_of_the_loss_with_the_same_noise() {
 
 #[test]
 fn what_is_computed_again_is_computed_the_same() {
+    check_recompute::<Cpu>(&FlexDevice);
+}
+
+/// Losses are the same, and gradients but for the order in which they are summed.
+pub(crate) fn check_recompute<B: AutodiffBackend>(device: &B::Device)
+where
+    B: Kernels,
+    B::InnerBackend: Kernels,
+{
     for kind in ["lora", "dora"] {
-        let mut decoder = adapted::<Cpu>(&format!("gqa_tied/{kind}"), 67, DType::F32, &FlexDevice);
+        let mut decoder = adapted::<B>(&format!("gqa_tied/{kind}"), 67, DType::F32, device);
         decoder.embedding.new = None;
         let (loss, expected) = gradients(&mut decoder, NOISY, Recompute::None);
         for recompute in [Recompute::Attention, Recompute::Block] {
@@ -307,11 +325,23 @@ fn halves_of_a_step_add_up_to_it() {
 
 #[test]
 fn a_quantised_base_is_computed_with_as_what_its_bits_say() {
+    check_quantised::<Cpu>(&FlexDevice);
+    let mut narrow = decoder::<Cpu>("gqa_tied", DType::F32, &FlexDevice);
+    let refused = narrow.quantise(QuantizeBase::Q4).expect_err("rows of 24");
+    assert!(refused.to_string().contains("24 numbers"), "{refused}");
+}
+
+/// A quantised projection computes what its numbers, written out, compute, and these are near those it was made from.
+pub(crate) fn check_quantised<B: AutodiffBackend>(device: &B::Device)
+where
+    B: Kernels,
+    B::InnerBackend: Kernels,
+{
     let model = BaseModel::Bundled;
     let config = DecoderConfig::read(&model).expect("a configuration");
     let weights = Weights::open(&model).expect("weights");
     let load = || {
-        let mut decoder = Decoder::<Cpu>::load(&config, &weights, 16, DType::F32, &FlexDevice)
+        let mut decoder = Decoder::<B>::load(&config, &weights, 16, DType::F32, device)
             .expect("the bundled model");
         lora::attach(&mut decoder, &lora_config(false), 0).expect("attached");
         decoder
@@ -324,7 +354,7 @@ fn a_quantised_base_is_computed_with_as_what_its_bits_say() {
         let projections = spelled_out.projections_mut().zip(held.projections_mut());
         for ((name, spelled_out), (_, held)) in projections {
             assert!(matches!(held.weight.dtype(), DType::QFloat(_)), "{name}");
-            spelled_out.weight = <Cpu as Kernels>::dequantised(&held.weight);
+            spelled_out.weight = <B as Kernels>::dequantised(&held.weight);
         }
         let found = logits(&held);
         assert_eq!(found, logits(&spelled_out), "{bits:?}");
@@ -340,9 +370,6 @@ fn a_quantised_base_is_computed_with_as_what_its_bits_say() {
             assert!(off.fold(0.0, f32::max) < 1e-5, "{bits:?}, {name}");
         }
     }
-    let mut narrow = decoder::<Cpu>("gqa_tied", DType::F32, &FlexDevice);
-    let refused = narrow.quantise(QuantizeBase::Q4).expect_err("rows of 24");
-    assert!(refused.to_string().contains("24 numbers"), "{refused}");
 }
 
 #[test]
