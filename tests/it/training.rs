@@ -25,9 +25,9 @@ fn config(peak: f64, n_steps: u64) -> TrainerConfig {
     })
 }
 
-fn logits<B: AutodiffBackend>(decoder: &Decoder<B>) -> Vec<f32>
+fn logits<B>(decoder: &Decoder<B>) -> Vec<f32>
 where
-    B: Kernels,
+    B: AutodiffBackend + Kernels,
     B::InnerBackend: Kernels,
 {
     let packing = Packing::of(vec![6, 6]);
@@ -178,13 +178,13 @@ fn targets() -> Vec<Target> {
     targets.to_vec()
 }
 
-fn gradients<B: AutodiffBackend>(
+fn gradients<B>(
     decoder: &mut Decoder<B>,
     noise: Noise,
     recompute: Recompute,
 ) -> (f64, Vec<(String, Vec<f32>)>)
 where
-    B: Kernels,
+    B: AutodiffBackend + Kernels,
     B::InnerBackend: Kernels,
 {
     let packing = Packing::of(vec![6, 6]);
@@ -266,9 +266,9 @@ fn what_is_computed_again_is_computed_the_same() {
 }
 
 /// Losses are the same, and gradients but for the order in which they are summed.
-pub(crate) fn check_recompute<B: AutodiffBackend>(device: &B::Device)
+pub(crate) fn check_recompute<B>(device: &B::Device)
 where
-    B: Kernels,
+    B: AutodiffBackend + Kernels,
     B::InnerBackend: Kernels,
 {
     for kind in ["lora", "dora"] {
@@ -332,9 +332,9 @@ fn a_quantised_base_is_computed_with_as_what_its_bits_say() {
 }
 
 /// A quantised projection computes what its numbers, written out, compute, and these are near those it was made from.
-pub(crate) fn check_quantised<B: AutodiffBackend>(device: &B::Device)
+pub(crate) fn check_quantised<B>(device: &B::Device)
 where
-    B: Kernels,
+    B: AutodiffBackend + Kernels,
     B::InnerBackend: Kernels,
 {
     let model = BaseModel::Bundled;
