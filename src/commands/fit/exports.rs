@@ -7,7 +7,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bytesize::ByteSize;
 use serde_json::{Value, json};
 
 use crate::base_model::BaseModel;
@@ -61,15 +60,7 @@ pub(super) fn write(
             _ => base_with_tokens(plan, &merge, &mut written)?,
         }
         model_files(plan, &merge, &mut written)?;
-        let mut written = written.finish()?;
-        let n_bytes = written.values().map(|entry| entry.bytes).sum();
-        watch(FitEvent::Note(format!(
-            "`{}`: {} files, {}",
-            folder.file(name).display(),
-            written.len(),
-            ByteSize(n_bytes).display().si()
-        )));
-        files.append(&mut written);
+        files.append(&mut written.finish()?);
         has_written = true;
     }
     Ok(has_written)
