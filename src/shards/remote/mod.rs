@@ -246,7 +246,11 @@ impl Supply for Fetched {
     }
 
     fn close(&self) {
-        self.shared.state().is_closed = true;
+        let mut state = self.shared.state();
+        state.is_closed = true;
+        // A closed supply gives nothing, also of what was fetched ahead.
+        state.ready.clear();
+        drop(state);
         self.shared.changed.notify_all();
         self.shared.closing.notify_one();
     }
